@@ -1,0 +1,11 @@
+/** One configuration for unit tests (beside their file) and for tests against the real stack (test/). */
+module.exports = {
+  testEnvironment: 'node',
+  transform: { '^.+\\.(t|j|mj)s$': ['@swc/jest'] },
+  transformIgnorePatterns: [
+    '/node_modules/(?!(htmlparser2|html-to-text|entities|dom-serializer|domutils|domhandler|domelementtype|deepmerge|selderee|parseley|leac|peberminta|@selderee|isbot)/)',
+  ],
+  testMatch: ['**/*.test.ts'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.sally/'],
+  maxWorkers: 2,
+};
