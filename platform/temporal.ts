@@ -1,4 +1,4 @@
-import { Client, Connection, type WorkflowClient } from '@temporalio/client';
+import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 
 /** Search attributes of every Sally workflow (design, section 3); ids only, never personal data. */
@@ -21,4 +21,63 @@ export function createTemporalClient(options: TemporalOptions): { client: Client
   return { client: new Client({ connection, namespace: options.namespace }), close: () => connection.close() };
 }
 
-export type { Client, WorkflowClient };
+export type { Client };
+
+/** How a workflow is started: ids only, no personal data. */
+export interface WorkflowStart {
+  /** Workflow type, from the area's contract. */
+  type: string;
+  workflowId: string;
+  taskQueue: string;
+  input: object;
+  workspaceId: string;
+  area: string;
+  entityId: string;
+  /** One readable line for the Temporal UI. */
+  summary: string;
+  /** Sent with the start; a running workflow gets it instead of a second start. */
+  signal?: { name: string; args?: unknown[] };
+}
+
+/** Starts a workflow or, when it runs already, leaves it (or signals it): repeating is harmless. */
+export async function ensureWorkflow(
+  client: Client,
+  start: WorkflowStart,
+): Promise<{ workflowId: string; runId: string }> {
+  const options = {
+    workflowId: start.workflowId,
+    taskQueue: start.taskQueue,
+    args: [start.input],
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+    typedSearchAttributes: [
+      { key: SallyWorkspace, value: start.workspaceId },
+      { key: SallyArea, value: start.area },
+      { key: SallyEntity, value: start.entityId },
+    ],
+    staticSummary: start.summary,
+  };
+  const handle = start.signal
+    ? await client.workflow.signalWithStart(start.type, {
+        ...options,
+        signal: start.signal.name,
+        signalArgs: start.signal.args ?? [],
+      })
+    : await client.workflow.start(start.type, options);
+  const runId = 'signaledRunId' in handle ? handle.signaledRunId : handle.firstExecutionRunId;
+  return { workflowId: handle.workflowId, runId };
+}
+
+/** Signals a workflow that should re-read its row. Not running is no error: its row is the truth. */
+export async function hintWorkflow(client: Client, workflowId: string, signal: string): Promise<void> {
+  try {
+    await client.workflow.getHandle(workflowId).signal(signal);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+/** Link to a workflow in the Temporal UI. */
+export function workflowUrl(uiUrl: string, namespace: string, workflowId: string): string {
+  return `${uiUrl.replace(/\/$/, '')}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(workflowId)}`;
+}

@@ -1,0 +1,16 @@
+import type { Configuration } from '../platform/config';
+import type { AddressHasher, Keyring } from '../platform/crypto';
+import type { Logger } from '../platform/log';
+import type { Database } from '../platform/postgres';
+import type { Client } from '../platform/temporal';
+
+/** Everything the API's handlers use; put together in server.ts. */
+export interface ApiDependencies {
+  config: Configuration;
+  log: Logger;
+  /** As sally_api. */
+  db: Database;
+  temporal: Client;
+  keyring: Keyring;
+  addressHasher: AddressHasher;
+}

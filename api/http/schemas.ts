@@ -1,0 +1,93 @@
+import { extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
+import { Problem } from './problem';
+
+extendZodWithOpenApi(z);
+
+export { z };
+
+/** A UUID in canonical lower case; upper case is accepted and lowered. */
+export const id = z
+  .uuid()
+  .transform((value) => value.toLowerCase())
+  .openapi({ type: 'string', format: 'uuid' });
+
+/** A moment with offset, RFC 3339. */
+export const moment = z.iso.datetime({ offset: true }).openapi({ type: 'string', format: 'date-time' });
+
+/** One line of text that may stand in a mail header: no control characters (CR, LF, NUL would inject headers). */
+export function headerText(max: number) {
+  return z
+    .string()
+    .max(max)
+    .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'must be one line without control characters');
+}
+
+/** Text for the database: NUL cannot be stored by Postgres. */
+export function plainText(max: number) {
+  return z
+    .string()
+    .max(max)
+    .refine((value) => !value.includes('\0'), 'must not contain NUL');
+}
+
+/** `limit` and `cursor` of every list. */
+export const pageQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(500).optional(),
+});
+
+/** A page of items with the cursor of the next one, null at the end. */
+export function pageOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), next_cursor: z.string().nullable() });
+}
+
+/** Opaque cursor of the last item's sort key. */
+export function encodeCursor(key: string[]): string {
+  return Buffer.from(JSON.stringify(key)).toString('base64url');
+}
+
+/** The sort key of a cursor with `parts` parts; 422 when it is not one of ours. */
+export function decodeCursor(cursor: string | undefined, parts: number): string[] | null {
+  if (cursor === undefined) return null;
+  try {
+    const parsed = z
+      .array(z.string().max(400))
+      .length(parts)
+      .parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
+    return parsed;
+  } catch {
+    const detail = 'The cursor is not one that this list gave out. Leave it away to start from the beginning.';
+    throw new Problem('validation-failed', detail, { errors: [{ pointer: '/query/cursor', detail }] });
+  }
+}
+
+/** Cuts a page out of `limit + 1` rows. */
+export function cutPage<Row, Item>(rows: Row[], limit: number, key: (row: Row) => string[], item: (row: Row) => Item) {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return {
+    items: shown.map(item),
+    next_cursor: rows.length > limit && last !== undefined ? encodeCursor(key(last)) : null,
+  };
+}
+
+/** What was started: its id, run and a link to the Temporal UI. */
+export const workflowReference = z.object({
+  workflow_id: z.string(),
+  run_id: z.string().nullable(),
+  ui_url: z.string(),
+});
+
+/** The problem+json document of every error. */
+export const problemDocument = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    instance: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .loose()
+  .openapi('Problem');
