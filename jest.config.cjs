@@ -7,5 +7,8 @@ module.exports = {
   ],
   testMatch: ['**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.sally/'],
+  // Starts nothing by itself: Postgres and Temporal come up when the first suite asks for them.
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   maxWorkers: 2,
 };

@@ -2,12 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time';
+import { SallyArea, SallyEntity, SallyStatus, SallyWorkspace } from '../platform/temporal';
 import { findPort, isPortFree, LOOPBACK } from './ports';
 import { type ManagedProcess, type ProcessGroup, STOP_ORDER, waitUntilReady } from './processes';
 import { findTemporalCli } from './temporal-cli';
 
-/** The search attributes that every workflow carries (design: workspace, area, entity, status). All are keywords. */
-export const SEARCH_ATTRIBUTES = ['SallyWorkspace', 'SallyArea', 'SallyEntity', 'SallyStatus'] as const;
+/** Names of the search attributes that every workflow carries. All are keywords. */
+export const SEARCH_ATTRIBUTES = [SallyWorkspace, SallyArea, SallyEntity, SallyStatus].map((key) => key.name);
 export const DEFAULT_NAMESPACE = 'default';
 /** How long closed executions stay readable, and by that their ids unusable for reuse policies. */
 const RETENTION = '7 days';

@@ -1,0 +1,19 @@
+import { renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundleWorkflowCode } from '@temporalio/worker';
+
+/** `build-workflow-bundle.ts <target>`: bundles workflows/index.ts. See workflow-bundle.ts. */
+async function main(target: string): Promise<void> {
+  // A source saved while webpack runs must count as newer than the bundle.
+  const begun = new Date();
+  const { code } = await bundleWorkflowCode({ workflowsPath: join(__dirname, '..', '..', 'workflows', 'index.ts') });
+  const temporary = `${target}.${process.pid}`;
+  writeFileSync(temporary, code);
+  utimesSync(temporary, begun, begun);
+  renameSync(temporary, target);
+}
+
+main(process.argv[2] ?? '').catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
+import { msToTs } from '@temporalio/common/lib/time';
+import { findPort } from '../../dev/ports';
+import { type EmbeddedPostgres, removePostgresData, startPostgres } from '../../dev/postgres';
+import { answersOk, type ManagedProcess, ProcessGroup, STOP_ORDER, waitUntilReady } from '../../dev/processes';
+import { type EmbeddedTemporal, SEARCH_ATTRIBUTES, startTemporal } from '../../dev/temporal';
+import { readTestStack, TEST_DIRECTORY, type TestStackAddresses, testStackSchema } from '../../dev/test-stack';
+import { createDatabaseFromTemplate, type TestDatabase } from './test-database';
+import { workflowBundle } from './workflow-bundle';
+
+export type { TestDatabase } from './test-database';
+export { workflowBundle } from './workflow-bundle';
+
+let addresses: Promise<TestStackAddresses> | undefined;
+
+/** The shared Postgres and Temporal; the first call of a test run starts them. */
+export function testStack(): Promise<TestStackAddresses> {
+  addresses ??= askForStack();
+  return addresses;
+}
+
+async function askForStack(): Promise<TestStackAddresses> {
+  const { SALLY_TEST_STACK, SALLY_TEST_STACK_URL } = process.env;
+  if (SALLY_TEST_STACK) return readTestStack(SALLY_TEST_STACK);
+  if (!SALLY_TEST_STACK_URL)
+    throw new Error('Tests of the stack need Jest’s globalSetup (test/support/global-setup.ts)');
+  const response = await fetch(SALLY_TEST_STACK_URL);
+  const body = await response.text();
+  if (!response.ok) throw new Error(body);
+  return testStackSchema.parse(JSON.parse(body));
+}
+
+/** A fresh, fully migrated database (about 0.1 s) and how to drop it. `name` shows in its name. */
+export async function testDatabase(name: string): Promise<TestDatabase> {
+  const { postgres } = await testStack();
+  return createDatabaseFromTemplate(postgres.adminUrl, postgres.passwords, name);
+}
+
+/** host:port of the shared Temporal server. */
+export async function temporalAddress(): Promise<string> {
+  return (await testStack()).temporal.address;
+}
+
+/**
+ * A namespace of the suite's own with the search attributes registered (about 0.03 s), so that task queues, workflow
+ * ids and Schedules may have their real names.
+ */
+export async function testNamespace(name = 'suite', address?: string): Promise<string> {
+  const namespace = `${name}-${randomBytes(6).toString('hex')}`;
+  const connection = await Connection.connect({ address: address ?? (await temporalAddress()) });
+  try {
+    await connection.workflowService.registerNamespace({
+      namespace,
+      workflowExecutionRetentionPeriod: msToTs('7 days'),
+    });
+    const searchAttributes = Object.fromEntries(SEARCH_ATTRIBUTES.map((attribute) => [attribute, KEYWORD]));
+    await retry(() => connection.operatorService.addSearchAttributes({ namespace, searchAttributes }));
+    await retry(() => connection.workflowService.listOpenWorkflowExecutions({ namespace, maximumPageSize: 1 }));
+  } finally {
+    await connection.close();
+  }
+  return namespace;
+}
+
+/** temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD */
+const KEYWORD = 2;
+
+/** A new namespace is known to all services of the server a moment after it was registered. */
+async function retry<T>(call: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** Keys for the processes of one suite. */
+export function testSecrets(): { SALLY_SECRETS: string; SALLY_SUPPRESSION_KEY: string } {
+  const key = (): string => randomBytes(32).toString('base64url');
+  return { SALLY_SECRETS: `test:${key()}`, SALLY_SUPPRESSION_KEY: key() };
+}
+
+/** The environment that server.ts and worker.ts need for this database and namespace. */
+export async function processEnvironment(options: {
+  database: Pick<TestDatabase, 'apiUrl' | 'workerUrl'>;
+  namespace: string;
+  temporal?: string;
+  smtpUrl?: string;
+  secrets?: { SALLY_SECRETS: string; SALLY_SUPPRESSION_KEY: string };
+}): Promise<Record<string, string>> {
+  return {
+    DATABASE_URL_API: options.database.apiUrl,
+    DATABASE_URL_WORKER: options.database.workerUrl,
+    TEMPORAL_ADDRESS: options.temporal ?? (await temporalAddress()),
+    TEMPORAL_NAMESPACE: options.namespace,
+    ...(options.smtpUrl ? { SMTP_URL: options.smtpUrl } : {}),
+    ...(options.secrets ?? testSecrets()),
+    LOG_LEVEL: 'info',
+  };
+}
+
+/** Everything that this test file has started; ended by `stopTestProcesses` or, at the latest, with the file. */
+let processes: ProcessGroup | undefined;
+let counter = 0;
+
+function testProcesses(): ProcessGroup {
+  processes ??= new ProcessGroup(join(TEST_DIRECTORY, 'logs', `${process.pid}`));
+  return processes;
+}
+
+/** Stops what `spawnApi`, `spawnWorker`, `durablePostgres` and `ownTemporal` have started. For `afterAll`. */
+export async function stopTestProcesses(): Promise<void> {
+  await processes?.stopAll();
+}
+
+/** A process of the product that a test may signal, kill and start again. */
+export interface SpawnedProcess {
+  process: ManagedProcess;
+  pid: number;
+  /** Where /readyz, /healthz and (of a worker) /metrics answer; of an API process, its root. */
+  url: string;
+}
+
+type Overrides = Record<string, string | undefined>;
+
+/** Starts `worker.ts --role …` with this environment and waits for its /readyz. */
+export async function spawnWorker(options: {
+  role: 'control' | 'delivery' | 'all';
+  env: Overrides;
+  /** Working directory: API and workers share no disk. */
+  cwd?: string;
+}): Promise<SpawnedProcess> {
+  const port = await findPort();
+  const { codePath } = await workflowBundle();
+  const env = { METRICS_PORT: String(port), SALLY_WORKFLOW_BUNDLE: codePath, ...options.env };
+  return spawnProduct(`worker-${options.role}`, ['worker.ts', '--role', options.role], port, env, options.cwd);
+}
+
+/** Starts `server.ts` with this environment and waits for its /readyz. */
+export async function spawnApi(options: { env: Overrides; cwd?: string }): Promise<SpawnedProcess> {
+  const port = await findPort();
+  const env = { PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, ...options.env };
+  return spawnProduct('api', ['server.ts'], port, env, options.cwd);
+}
+
+async function spawnProduct(
+  name: string,
+  [script = '', ...args]: string[],
+  port: number,
+  env: Overrides,
+  cwd?: string,
+): Promise<SpawnedProcess> {
+  const project = join(__dirname, '..', '..');
+  counter += 1;
+  const managed = await testProcesses().start({
+    name: `${name}-${counter}`,
+    command: process.execPath,
+    args: ['--import', require.resolve('tsx'), join(project, script), ...args],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json'), ...env },
+    cwd: cwd ?? project,
+    order: name === 'api' ? STOP_ORDER.api : STOP_ORDER.worker,
+    graceMs: 30_000,
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await waitUntilReady(managed, () => answersOk(`${url}/readyz`), 60_000);
+  return { process: managed, pid: managed.pid, url };
+}
+
+/** A Postgres of the suite's own with safe settings, to be restarted, frozen or crashed. */
+export interface DurablePostgres {
+  server: EmbeddedPostgres;
+  /** A migrated database on it. */
+  database(name: string): Promise<TestDatabase>;
+  /** Stops it and removes its data. */
+  remove(): Promise<void>;
+}
+
+export async function durablePostgres(settings?: Record<string, string>): Promise<DurablePostgres> {
+  counter += 1;
+  const dataDir = join(TEST_DIRECTORY, `run-${process.pid}`, `durable-${counter}`, 'postgres');
+  const server = await startPostgres({
+    processes: testProcesses(),
+    dataDir,
+    durable: true,
+    name: `postgres-${counter}`,
+    settings,
+  });
+  const password = (): string => randomBytes(18).toString('base64url');
+  const passwords = { owner: password(), api: password(), worker: password() };
+  return {
+    server,
+    database: (name) => createDatabaseFromTemplate(server.adminUrl, passwords, name),
+    remove: async () => {
+      await server.stop();
+      removePostgresData(dataDir);
+    },
+  };
+}
+
+/** A Temporal dev server of the suite's own, to be stopped, frozen or wiped (without `dbFile` a restart is a wipe). */
+export async function ownTemporal(
+  options: { dbFile?: string; timeSkipping?: boolean } = {},
+): Promise<EmbeddedTemporal> {
+  counter += 1;
+  return startTemporal({ processes: testProcesses(), headless: true, name: `temporal-${counter}`, ...options });
+}
