@@ -32,8 +32,8 @@ export function withoutText(error: unknown): ApplicationFailure {
       type: error.type ?? 'Failure',
       message: error.type ?? 'Failure',
       nonRetryable: error.nonRetryable ?? false,
-      nextRetryDelay: error.nextRetryDelay,
-      category: error.category,
+      nextRetryDelay: error.nextRetryDelay ?? undefined,
+      category: error.category ?? undefined,
     });
   }
   const state = sqlState(error);

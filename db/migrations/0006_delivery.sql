@@ -28,6 +28,8 @@ CREATE TABLE streams (
   PRIMARY KEY (id)
 );
 CREATE INDEX streams_lane ON streams (lane_id, state);
+-- Opt-in, transactional and test mail have one constant stream per lane.
+CREATE UNIQUE INDEX streams_constant ON streams (lane_id, source_type) WHERE source_type <> 'CAMPAIGN';
 
 CREATE TABLE campaign_runs (
   workspace_id uuid NOT NULL,
