@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -37,10 +37,25 @@ export function tryLock(path: string): (() => void) | undefined {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       if (lockHolder(path) !== undefined || isJustBeingWritten(path)) return undefined;
-      rmSync(path, { force: true });
+      removeDeadLock(path);
     }
   }
   return undefined;
+}
+
+/**
+ * Moves the file away before it is removed: between our look at it and our removal another process may have replaced
+ * it by its own, which then goes back.
+ */
+function removeDeadLock(path: string): void {
+  const aside = `${path}.${process.pid}`;
+  try {
+    renameSync(path, aside);
+    if (lockHolder(aside) !== undefined || isJustBeingWritten(aside)) linkSync(aside, path);
+  } catch {
+    // Another process was faster.
+  }
+  rmSync(aside, { force: true });
 }
 
 /** An empty lock file belongs to a process between its open and its write. */
