@@ -118,7 +118,7 @@ export class Pipeline {
 
   /** It ended by itself before the server answered a single command: no better than no connection. */
   get useless(): boolean {
-    return !this.answered && !this.retiring && this.abandoned === null;
+    return this.begun > 0 && !this.answered && !this.retiring && this.abandoned === null;
   }
 
   private onReply(reply: Reply): void {

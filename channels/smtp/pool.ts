@@ -155,8 +155,9 @@ export class SmtpPool implements Connector, PipelineOwner {
   private pump(): void {
     for (let load = 0; load <= 1; load++) {
       for (const pipeline of this.pipelines) {
-        if (this.queue.size === 0) {
-          return;
+        // A connection being opened gets a message of its own: better than to stand behind an answer that may never come.
+        if (this.queue.size <= (load === 0 ? 0 : this.opening)) {
+          break;
         }
         if (pipeline.load === load && pipeline.ready) {
           this.idleSince.delete(pipeline);
@@ -206,7 +207,7 @@ export class SmtpPool implements Connector, PipelineOwner {
   private failed(error: HandshakeError): void {
     this.opening--;
     this.backOff.failed(error, performance.now());
-    this.refuseIfUnreachable();
+    this.pump();
   }
 
   /** With no connection, none being opened and none to be tried soon, waiting would only hide the failure. */
