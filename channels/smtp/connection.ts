@@ -1,7 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { SmtpOptions } from './options';
-import { type Reply, ReplyParser } from './reply-parser';
+import { type Reply, ReplyParser, ReplySyntaxError } from './reply-parser';
 
 /** Why a connection is no more. */
 export type ConnectionEnd =
@@ -224,8 +224,10 @@ export class Connection {
         return this.ended === null;
       });
     } catch (error) {
-      const line = error instanceof Error && 'line' in error ? String(error.line) : '';
-      this.end({ cause: 'garbage', line });
+      if (!(error instanceof ReplySyntaxError)) {
+        throw error;
+      }
+      this.end({ cause: 'garbage', line: error.line });
       return;
     }
     if (this.ended === null) {

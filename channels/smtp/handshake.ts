@@ -103,7 +103,7 @@ async function logIn(
   if (options.credentials === null) {
     return false;
   }
-  if (connection.encryption === null && options.tls !== 'off' && !isLoopback(options.host)) {
+  if (connection.encryption === null && !mayLogInUnencrypted(options)) {
     throw new HandshakeError('tls', 'the server does not offer STARTTLS, and a password is not sent in plain', 0);
   }
   const authentication = await prepareAuthentication(options.credentials, capabilities).catch(() => {
@@ -131,20 +131,24 @@ function refused(reply: Reply): HandshakeError {
   return new HandshakeError(throttled ? 'throttled' : 'connect', replyText(reply), reply.code);
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+/** `tls: off` is the operator's word that the way is safe; otherwise only loopback is. */
+export function mayLogInUnencrypted({ host, tls }: Pick<SmtpOptions, 'host' | 'tls'>): boolean {
+  return tls === 'off' || host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 function isNetworkError(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return /^(ECONN|ETIMEDOUT|ENOTFOUND|EAI_|EHOST|ENET|EADDR)/.test(code);
+  return /^(ECONN|ETIMEDOUT|ENOTFOUND|EAI_|EHOST|ENET|EADDR)/.test(property(error, 'code'));
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) {
-    return 'unknown error';
-  }
-  return 'code' in error ? `${String(error.code)}: ${error.message}` : error.message;
+  const code = property(error, 'code');
+  const message = property(error, 'message') || 'unknown error';
+  return code === '' ? message : `${code}: ${message}`;
+}
+
+/** Errors of sockets may come from another realm, so they are read by shape, not by class. */
+function property(error: unknown, key: 'code' | 'message'): string {
+  return typeof error === 'object' && error !== null && key in error ? String(Reflect.get(error, key)) : '';
 }
 
 /** Command and answer, one after the other; only for the handshake, which is not worth a state machine. */
