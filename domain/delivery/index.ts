@@ -1,0 +1,7 @@
+export * from './breaker';
+export * from './contract';
+export * from './facts';
+export * from './ledger';
+export * from './outcome';
+export * from './throttle';
+export * from './verdict';
