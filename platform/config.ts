@@ -26,6 +26,11 @@ const environment = z.object({
   SMTP_PORT: port.default(587).describe('Port for SMTP_HOST'),
   SMTP_USERNAME: optionalText.describe('User for SMTP_HOST'),
   SMTP_PASSWORD: optionalText.describe('Password for SMTP_HOST'),
+  ALLOW_PRIVATE_SMTP: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((value) => value === 'true')
+    .describe('Whether providers of workspaces may be at private, loopback or link-local addresses'),
   EMAIL_FROM: z.email().optional().describe('From address where neither campaign nor workspace names one'),
   EMAIL_FROM_NAME: z.string().default('').describe('From name where neither campaign nor workspace names one'),
   CAMPAIGN_SEND_RATE_PER_MINUTE: z.coerce

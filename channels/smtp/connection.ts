@@ -55,6 +55,7 @@ export class Connection {
       const socket = net.connect({
         host: options.host,
         port: options.port,
+        ...(options.lookup !== null && { lookup: options.lookup }),
         noDelay: true,
         keepAlive: true,
         onread: {

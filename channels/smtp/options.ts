@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import type { Credentials } from './authentication';
@@ -26,6 +27,8 @@ export interface SmtpOptions {
   /** PEM of authorities trusted instead of the system's; null: the system's. */
   certificateAuthority: string | null;
   credentials: Credentials | null;
+  /** Resolves the host at each connection; null: the system's. For refusing private targets (design, section 9). */
+  lookup: LookupFunction | null;
   /** What we call ourselves in EHLO: a domain or an address literal. */
   clientName: string;
   maxConnections: number;
@@ -42,6 +45,7 @@ const DEFAULTS = {
   tls: 'auto' as TlsMode,
   verifyCertificate: true,
   certificateAuthority: null,
+  lookup: null,
   maxConnections: 10,
   maxMessagesPerConnection: 1000,
   idleCloseMs: 20_000,
