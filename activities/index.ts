@@ -1,6 +1,9 @@
 import type { ActivityDependencies } from './dependencies';
+import { createSenderActivities } from './senders';
 
 /** Activities of the control queue, by area. */
-export function createControlActivities(_deps: ActivityDependencies) {
-  return {};
+export function createControlActivities(deps: ActivityDependencies) {
+  return {
+    ...createSenderActivities(deps),
+  };
 }

@@ -1,2 +1,2 @@
 // Every workflow type; this file is the entry of the workflow bundle.
-export {};
+export * from './check-provider';
