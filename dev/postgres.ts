@@ -66,8 +66,13 @@ export class EmbeddedPostgres {
     return this.#process.pid;
   }
 
-  get logFile(): string {
-    return this.#process.logFile;
+  get name(): string {
+    return this.#process.name;
+  }
+
+  /** The server process of this moment. */
+  current(): ManagedProcess {
+    return this.#process;
   }
 
   /** Where the cluster lies. */

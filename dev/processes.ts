@@ -118,8 +118,9 @@ export class ProcessGroup {
     mkdirSync(logDirectory, { recursive: true });
   }
 
-  /** @throws Error when the command cannot be started at all */
+  /** @throws Error when the command cannot be started at all, or the group is already being stopped */
   async start(options: ProcessOptions): Promise<ManagedProcess> {
+    if (this.#stopping) throw new Error(`${options.name} is not started any more: everything is being stopped`);
     const watchdog = this.#startWatchdog();
     const logFile = join(this.logDirectory, `${options.name}.log`);
     const log = openSync(logFile, 'a', 0o600);
@@ -148,7 +149,7 @@ export class ProcessGroup {
     return managed;
   }
 
-  /** Stops everything in order. Safe to call twice. */
+  /** Stops everything in order. Safe to call twice; nothing can be started afterwards. */
   stopAll(): Promise<void> {
     this.#stopping ??= this.#stopInOrder();
     return this.#stopping;
@@ -170,7 +171,6 @@ export class ProcessGroup {
     }
     if (this.#watchdog) this.#tell(this.#watchdog, { op: 'bye' });
     this.#watchdog = undefined;
-    this.#stopping = undefined;
   }
 
   #startWatchdog(): ChildProcess {
@@ -228,4 +228,14 @@ export async function answersOk(url: string): Promise<boolean> {
 
 export function describeExit(exit: Exit): string {
   return exit.signal ? `signal ${exit.signal}` : `exit code ${exit.code}`;
+}
+
+/** Waits for all, so that none is still starting when the caller stops everything because another has failed. */
+export async function allSettledOrThrow<T extends readonly unknown[]>(
+  work: {
+    [K in keyof T]: Promise<T[K]>;
+  },
+): Promise<T> {
+  await Promise.allSettled(work);
+  return Promise.all(work) as Promise<T>;
 }

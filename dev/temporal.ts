@@ -30,7 +30,7 @@ export interface TemporalOptions {
   say?: (line: string) => void;
 }
 
-/** A running dev server. `restart` keeps the address; without `dbFile` it comes back empty. */
+/** A running dev server. A restart keeps the address; without `dbFile` it comes back empty. */
 export class EmbeddedTemporal {
   constructor(
     readonly address: string,
@@ -45,8 +45,13 @@ export class EmbeddedTemporal {
     return this.process.pid;
   }
 
-  get logFile(): string {
-    return this.process.logFile;
+  get name(): string {
+    return this.process.name;
+  }
+
+  /** The server process of this moment. */
+  current(): ManagedProcess {
+    return this.process;
   }
 
   async stop(): Promise<void> {
@@ -60,6 +65,12 @@ export class EmbeddedTemporal {
   /** Starts it again after `stop` or `kill`, at the same address. */
   async start(): Promise<void> {
     if (this.process.exit) this.process = await this.launch();
+  }
+
+  /** Stops and starts it. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
   }
 
   freeze(): void {

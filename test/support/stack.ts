@@ -7,6 +7,7 @@ import { type EmbeddedPostgres, removePostgresData, startPostgres } from '../../
 import { answersOk, type ManagedProcess, ProcessGroup, STOP_ORDER, waitUntilReady } from '../../dev/processes';
 import { type EmbeddedTemporal, SEARCH_ATTRIBUTES, startTemporal } from '../../dev/temporal';
 import { readTestStack, TEST_DIRECTORY, type TestStackAddresses, testStackSchema } from '../../dev/test-stack';
+import { PROJECT, tsxArguments } from '../../dev/tsx';
 import { createDatabaseFromTemplate, type TestDatabase } from './test-database';
 import { workflowBundle } from './workflow-bundle';
 
@@ -116,7 +117,9 @@ function testProcesses(): ProcessGroup {
 
 /** Stops what `spawnApi`, `spawnWorker`, `durablePostgres` and `ownTemporal` have started. For `afterAll`. */
 export async function stopTestProcesses(): Promise<void> {
-  await processes?.stopAll();
+  const all = processes;
+  processes = undefined;
+  await all?.stopAll();
 }
 
 /** A process of the product that a test may signal, kill and start again. */
@@ -156,14 +159,13 @@ async function spawnProduct(
   env: Overrides,
   cwd?: string,
 ): Promise<SpawnedProcess> {
-  const project = join(__dirname, '..', '..');
   counter += 1;
   const managed = await testProcesses().start({
     name: `${name}-${counter}`,
     command: process.execPath,
-    args: ['--import', require.resolve('tsx'), join(project, script), ...args],
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json'), ...env },
-    cwd: cwd ?? project,
+    args: tsxArguments(script, ...args),
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(PROJECT, 'tsconfig.json'), ...env },
+    cwd: cwd ?? PROJECT,
     order: name === 'api' ? STOP_ORDER.api : STOP_ORDER.worker,
     graceMs: 30_000,
   });
