@@ -79,8 +79,19 @@ CREATE TABLE opt_in_requests (
   expires_at timestamptz NOT NULL,
   -- A further sign-up or "send me a new mail" raises it; it is part of the mail's step key.
   mails_requested integer NOT NULL DEFAULT 1,
+  -- When each of them was asked for: the API asks for at most 3 per contact in any rolling 24 h.
+  mails_requested_at timestamptz[] NOT NULL DEFAULT ARRAY[sally_now()],
+  mails_enqueued integer NOT NULL DEFAULT 0,
   reminded_at timestamptz,
   confirmed_at timestamptz,
+  -- What the visitor typed; applied by the confirmation, since until then anybody may have typed it.
+  profile jsonb NOT NULL DEFAULT '{}',
+  -- The contact's address as it was asked about: a link mailed there says nothing about a later address.
+  email_hash bytea NOT NULL,
+  -- When the workflow has something to do next; watchdog looks for what is overdue.
+  due_at timestamptz GENERATED ALWAYS AS (
+    CASE WHEN mails_enqueued < mails_requested THEN '-infinity'::timestamptz
+         ELSE least(CASE WHEN reminded_at IS NULL THEN remind_at END, expires_at) END) STORED,
   ip_address inet,
   user_agent text,
   created_at timestamptz NOT NULL DEFAULT sally_now(),
@@ -90,7 +101,7 @@ CREATE TABLE opt_in_requests (
   FOREIGN KEY (workspace_id, purpose_id) REFERENCES purposes (workspace_id, id)
 );
 CREATE UNIQUE INDEX opt_in_requests_open ON opt_in_requests (workspace_id, contact_id, channel, purpose_id) WHERE status = 'OPEN';
-CREATE INDEX opt_in_requests_due ON opt_in_requests (expires_at) WHERE status = 'OPEN';
+CREATE INDEX opt_in_requests_due ON opt_in_requests (due_at) WHERE status = 'OPEN';
 
 -- One row per opt-in mail begun: at most 3 per address in any rolling 24 h, taken in the claim.
 CREATE TABLE opt_in_mails (

@@ -52,21 +52,27 @@ CREATE TABLE messages (
   reply_to text,
   category_id uuid,
   purpose_id uuid,
+  -- The campaign's context layer, and the one below it: workspace values with the template's defaults over them.
   template_context jsonb NOT NULL DEFAULT '{}',
   template_defaults jsonb NOT NULL DEFAULT '{}',
   tracking boolean NOT NULL DEFAULT true,
   audience jsonb,
-  -- Compiled templates: {subject, html, text}; links in `links`.
+  -- Compiled templates and what they read of the context; their links are in `links`.
   compiled jsonb NOT NULL,
   sha256 text NOT NULL,
   approval text NOT NULL CHECK (approval IN ('NONE', 'SUBMITTED', 'APPROVED', 'REJECTED', 'VOIDED')),
+  -- Everybody who wrote any of it: none of them may approve it where four eyes are asked for.
+  authors uuid[] NOT NULL DEFAULT '{}',
   submitted_by uuid,
   submitted_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT sally_now(),
   PRIMARY KEY (workspace_id, id)
 );
+-- Links in mails name the message alone; the workspace is not known before (sally_find_message_links).
+CREATE UNIQUE INDEX messages_id ON messages (id);
 CREATE INDEX messages_campaign ON messages (workspace_id, campaign_id, id DESC) WHERE campaign_id IS NOT NULL;
-CREATE UNIQUE INDEX messages_template ON messages (workspace_id, template_id, template_version) WHERE origin = 'TEMPLATE';
+-- One frozen copy per template version and what else goes into it (From, workspace values).
+CREATE UNIQUE INDEX messages_template ON messages (workspace_id, template_id, template_version, sha256) WHERE origin = 'TEMPLATE';
 
 CREATE TABLE links (
   workspace_id uuid NOT NULL,
@@ -123,6 +129,8 @@ CREATE TABLE campaigns (
   expires_at timestamptz,
   -- The frozen message of the last submission; NULL when none or voided.
   message_id uuid,
+  -- Who has changed what an approval pins.
+  authors uuid[] NOT NULL DEFAULT '{}',
   version integer NOT NULL DEFAULT 1,
   created_by uuid,
   created_at timestamptz NOT NULL DEFAULT sally_now(),

@@ -104,12 +104,14 @@ CREATE FUNCTION sally_find_invitation(hash bytea)
   $$;
 
 -- Clicks and opens of many workspaces in one statement; the API's own role could insert only one workspace's.
-CREATE FUNCTION sally_record_engagements(workspaces uuid[], sources uuid[], delivery_ids uuid[], kinds text[], positions integer[], actors text[], times timestamptz[])
+-- Ids are minted by the caller: a batch whose COMMIT got lost, or that was spooled as well, is repeated harmlessly.
+CREATE FUNCTION sally_record_engagements(ids uuid[], workspaces uuid[], sources uuid[], delivery_ids uuid[], kinds text[], positions integer[], actors text[], times timestamptz[])
   RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
   AS $$
     WITH written AS (
-      INSERT INTO engagements (workspace_id, source_id, delivery_id, kind, link_position, actor, occurred_at)
-      SELECT * FROM unnest(workspaces, sources, delivery_ids, kinds, positions, actors, times)
+      INSERT INTO engagements (id, workspace_id, source_id, delivery_id, kind, link_position, actor, occurred_at)
+      SELECT * FROM unnest(ids, workspaces, sources, delivery_ids, kinds, positions, actors, times)
+      ON CONFLICT DO NOTHING
       RETURNING 1)
     SELECT count(*) FROM written
   $$;
