@@ -63,10 +63,15 @@ function bodyProblem(error: unknown): Problem | null {
 }
 
 /**
- * The HTTP application made from route definitions. `before` mounts handlers with needs of their own (tracking,
- * metrics) ahead of the routes.
+ * The HTTP application made from route definitions. `before` mounts handlers with needs of their own (tracking) ahead
+ * of everything; `pages` mounts what is no operation (probes, documents) ahead of the routes, with their headers.
  */
-export function createApplication(deps: ApiDependencies, routes: AnyRoute[], before?: (app: Express) => void): Express {
+export function createApplication(
+  deps: ApiDependencies,
+  routes: AnyRoute[],
+  before?: (app: Express) => void,
+  pages?: (app: Express) => void,
+): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
@@ -97,6 +102,7 @@ export function createApplication(deps: ApiDependencies, routes: AnyRoute[], bef
     response.setHeader('Cache-Control', 'no-store');
     next();
   });
+  pages?.(app);
 
   const methodsByPath = new Map<string, Set<string>>();
   for (const route of routes) {
