@@ -1,0 +1,5 @@
+/** Templates and frozen messages. */
+export * from './freeze';
+export * from './messages';
+export * from './template-variables';
+export * from './workspace-layer';
