@@ -7,42 +7,45 @@ export interface ParsedMessage {
   wellFormed: boolean;
 }
 
+const END_OF_HEADER = Buffer.from('\r\n\r\n');
+
 /**
  * Parses one message: every header field is unfolded and its name checked, the token is X-Sally-Delivery or else the
  * Message-ID, and a multipart body must hold its boundaries and close them.
- * @param message the message as latin1, dots already removed
+ * @param message the message with its stuffed dots removed
  */
-export function parseMessage(message: string): ParsedMessage {
-  const end = message.indexOf('\r\n\r\n');
+export function parseMessage(message: Buffer): ParsedMessage {
+  const end = message.indexOf(END_OF_HEADER);
   if (end < 0) {
     return { token: null, headerFields: 0, parts: 0, wellFormed: false };
   }
+  const header = message.toString('latin1', 0, end + 2);
   let messageId: string | null = null;
   let delivery: string | null = null;
   let contentType = '';
   let fields = 0;
   let wellFormed = true;
   let start = 0;
-  while (start < end) {
-    let stop = message.indexOf('\r\n', start);
+  while (start < header.length) {
+    let stop = header.indexOf('\r\n', start);
     // A line that begins with white space continues the field.
-    while (stop < end && (message.charCodeAt(stop + 2) === 32 || message.charCodeAt(stop + 2) === 9)) {
-      stop = message.indexOf('\r\n', stop + 2);
+    while (header.charCodeAt(stop + 2) === 32 || header.charCodeAt(stop + 2) === 9) {
+      stop = header.indexOf('\r\n', stop + 2);
     }
-    const colon = message.indexOf(':', start);
+    const colon = header.indexOf(':', start);
     if (colon < 0 || colon > stop) {
       wellFormed = false;
     } else {
       fields++;
-      switch (message.slice(start, colon).toLowerCase()) {
+      switch (header.slice(start, colon).toLowerCase()) {
         case 'message-id':
-          messageId = message.slice(colon + 1, stop).trim();
+          messageId = copy(header.slice(colon + 1, stop));
           break;
         case 'x-sally-delivery':
-          delivery = message.slice(colon + 1, stop).trim();
+          delivery = copy(header.slice(colon + 1, stop));
           break;
         case 'content-type':
-          contentType = message.slice(colon + 1, stop);
+          contentType = header.slice(colon + 1, stop);
           break;
       }
     }
@@ -51,18 +54,23 @@ export function parseMessage(message: string): ParsedMessage {
   let parts = 1;
   const boundary = /boundary="?([^";\s]+)/i.exec(contentType)?.[1];
   if (boundary !== undefined) {
-    parts = countParts(message, end + 2, `\r\n--${boundary}`);
+    parts = countParts(message, end + 2, Buffer.from(`\r\n--${boundary}`, 'latin1'));
     wellFormed &&= parts > 0;
   }
   return { token: delivery ?? messageId, headerFields: fields, parts, wellFormed };
 }
 
+/** A slice would keep the whole header alive for as long as the token is counted. */
+function copy(value: string): string {
+  return Buffer.from(value.trim().replace(/^<|>$/g, ''), 'latin1').toString('latin1');
+}
+
 /** @returns 0 when the last boundary is missing */
-function countParts(message: string, from: number, delimiter: string): number {
+function countParts(message: Buffer, from: number, delimiter: Buffer): number {
   let parts = 0;
   for (let at = message.indexOf(delimiter, from); at >= 0; at = message.indexOf(delimiter, at + delimiter.length)) {
     const behind = at + delimiter.length;
-    if (message.charCodeAt(behind) === 45 && message.charCodeAt(behind + 1) === 45) {
+    if (message[behind] === 45 && message[behind + 1] === 45) {
       return parts;
     }
     parts++;

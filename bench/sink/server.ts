@@ -35,7 +35,7 @@ export async function startSink(
   const smtp = net.createServer({ noDelay: true, highWaterMark: READ_BUFFER }, (socket) => {
     sockets.add(socket);
     const session = new SinkSession(socket, store, behaviour, pacer);
-    socket.on('data', (chunk: Buffer) => session.receive(chunk.toString('latin1')));
+    socket.on('data', (chunk: Buffer) => session.receive(chunk));
     socket.on('error', () => {});
     socket.on('close', () => sockets.delete(socket));
   });

@@ -30,13 +30,21 @@ export class Pacer {
 
 const GREETING = '220 sink ESMTP\r\n';
 const HELLO = '250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 52428800\r\n';
-const END_OF_DATA = '\r\n.\r\n';
+const END_OF_DATA = Buffer.from('\r\n.\r\n');
+const STUFFED = Buffer.from('\r\n..');
+const NOTHING = Buffer.alloc(0);
+const LF = 10;
+const DOT = 46;
 
 const wallClock = (): number => performance.timeOrigin + performance.now();
 
+function unstuff(stuffed: Buffer): Buffer {
+  return Buffer.from(stuffed.toString('latin1').replace(/(^|\r\n)\./g, '$1'), 'latin1');
+}
+
 /** One connection of the sink. */
 export class SinkSession {
-  private input = '';
+  private input: Buffer = NOTHING;
   private inData = false;
   private from = '';
   private recipient = '';
@@ -57,44 +65,46 @@ export class SinkSession {
     this.flush(0);
   }
 
-  receive(chunk: string): void {
+  /** Works on bytes: a string of each message would cost more than everything else here. */
+  receive(chunk: Buffer): void {
     if (this.stopped) {
       return;
     }
-    this.input = this.input === '' ? chunk : this.input + chunk;
+    const input = this.input.length === 0 ? chunk : Buffer.concat([this.input, chunk]);
+    let at = 0;
     let wait = 0;
-    for (;;) {
+    while (at < input.length) {
       if (this.inData) {
-        const end = this.input.startsWith('.\r\n') ? -2 : this.input.indexOf(END_OF_DATA);
-        if (end === -1) {
+        const empty = input[at] === DOT && input[at + 1] === 13 && input[at + 2] === LF;
+        const end = empty ? at - 2 : input.indexOf(END_OF_DATA, at);
+        if (!empty && end < 0) {
           break;
         }
-        const message = end === -2 ? '' : this.input.slice(0, end + 2);
-        this.input = this.input.slice(end + 5);
+        const message = input.subarray(at, Math.max(at, end + 2));
+        at = end + 5;
         this.inData = false;
         wait = Math.max(wait, this.message(message));
         if (this.stopped) {
           return;
         }
-        continue;
+      } else {
+        const end = input.indexOf(LF, at);
+        if (end < 0) {
+          break;
+        }
+        this.command(input.toString('latin1', at, end - 1));
+        at = end + 1;
       }
-      const end = this.input.indexOf('\r\n');
-      if (end < 0) {
-        break;
-      }
-      const line = this.input.slice(0, end);
-      this.input = this.input.slice(end + 2);
-      this.command(line);
     }
+    this.input = at >= input.length ? NOTHING : Buffer.from(input.subarray(at));
     this.flush(wait);
   }
 
   /** @returns milliseconds its answer has to wait for the pace */
-  private message(stuffed: string): number {
+  private message(stuffed: Buffer): number {
     const { store, behaviour } = this;
     const now = wallClock();
-    const dots = stuffed.startsWith('..') || stuffed.includes('\r\n..');
-    const message = dots ? stuffed.replace(/(^|\r\n)\./g, '$1') : stuffed;
+    const message = stuffed[0] === DOT || stuffed.includes(STUFFED) ? unstuff(stuffed) : stuffed;
     const parsed = parseMessage(message);
     store.octets += message.length;
     store.headerFields += parsed.headerFields;

@@ -6,31 +6,54 @@
 const LF = 10;
 const CR = 13;
 const DOT = 46;
+const NO_WORDS = new Int32Array(0);
 
 /**
  * True when the content can go out as it is: all line ends are CR LF, the last line is ended, no line starts with a
- * dot. The usual case, so it is one tight loop without allocation.
+ * dot. The usual case, so it looks at four octets at a time without allocation and stops only at control characters.
  */
 export function isWireClean(content: Buffer): boolean {
   const length = content.length;
   if (length < 2 || content[length - 1] !== LF || content[0] === DOT) {
     return false;
   }
-  let previous = 0;
-  for (let index = 0; index < length; index++) {
-    const byte = content[index] as number;
-    if (byte <= CR) {
-      if (byte === LF) {
-        if (previous !== CR || content[index + 1] === DOT) {
+  let index = 0;
+  // Words can only be read at multiples of four.
+  const head = -content.byteOffset & 3;
+  for (; index < head && index < length; index++) {
+    if (!cleanAt(content, index)) {
+      return false;
+    }
+  }
+  const words = (length - index) >> 2;
+  const view = words === 0 ? NO_WORDS : new Int32Array(content.buffer, content.byteOffset + index, words);
+  for (let word = 0; word < words; word++) {
+    const four = view[word] as number;
+    // The classic test for "some octet is below 14": CR and LF are, and nothing else that occurs often.
+    if (((four - 0x0e0e0e0e) & ~four & 0x80808080) !== 0) {
+      for (let offset = 0; offset < 4; offset++) {
+        if (!cleanAt(content, index + offset)) {
           return false;
         }
-      } else if (byte === CR && content[index + 1] !== LF) {
-        return false;
       }
     }
-    previous = byte;
+    index += 4;
+  }
+  for (; index < length; index++) {
+    if (!cleanAt(content, index)) {
+      return false;
+    }
   }
   return true;
+}
+
+/** False for half a line end and for a line end with a dot behind it. */
+function cleanAt(content: Buffer, index: number): boolean {
+  const byte = content[index];
+  if (byte === LF) {
+    return content[index - 1] === CR && content[index + 1] !== DOT;
+  }
+  return byte !== CR || content[index + 1] === LF;
 }
 
 /** Upper bound of what {@link writeWire} writes for this content. */
