@@ -3,6 +3,7 @@ import type { ApiDependencies } from './api/dependencies';
 import { createApplication } from './api/http/application';
 import { mountOperations } from './api/http/operations';
 import { routes } from './api/routes';
+import { createContentSandbox } from './domain/content';
 import { type Configuration, ConfigurationError, readConfiguration } from './platform/config';
 import { AddressHasher, Keyring } from './platform/crypto';
 import { createLogger, type Logger } from './platform/log';
@@ -35,10 +36,11 @@ export function createDependencies(
   const temporal = createTemporalClient({ address: config.TEMPORAL_ADDRESS, namespace: config.TEMPORAL_NAMESPACE });
   const keyring = new Keyring(config.SALLY_SECRETS);
   const addressHasher = new AddressHasher(config.SALLY_SUPPRESSION_KEY);
+  const contentSandbox = createContentSandbox();
   return {
-    deps: { config, log, db, temporal: temporal.client, keyring, addressHasher },
+    deps: { config, log, db, temporal: temporal.client, keyring, addressHasher, contentSandbox },
     close: async () => {
-      await Promise.allSettled([db.close(), temporal.close()]);
+      await Promise.allSettled([db.close(), temporal.close(), contentSandbox.close()]);
     },
   };
 }

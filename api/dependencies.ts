@@ -1,3 +1,4 @@
+import type { ContentSandbox } from '../domain/content';
 import type { Configuration } from '../platform/config';
 import type { AddressHasher, Keyring } from '../platform/crypto';
 import type { Logger } from '../platform/log';
@@ -13,4 +14,6 @@ export interface ApiDependencies {
   temporal: Client;
   keyring: Keyring;
   addressHasher: AddressHasher;
+  /** Lints, compiles and previews what users wrote, in threads with limits. */
+  contentSandbox: ContentSandbox;
 }
