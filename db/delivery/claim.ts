@@ -1,0 +1,195 @@
+import type { PoolClient } from 'pg';
+import type { Verdict } from '../../domain/delivery';
+import type { Database } from '../../platform/postgres';
+import { FACTS_COLUMNS, FACTS_JOINS, type FactsRow } from './facts';
+
+/** A row of the group that was locked, with its facts. */
+export interface LockedRow extends FactsRow {
+  source_id: string;
+  id: string;
+  attempts: number;
+  max_attempts: number;
+  data_drops: number;
+}
+
+/** Primary keys of a group's rows: `sourceIds` has one element when all rows are of one source. */
+export interface GroupKeys {
+  sourceIds: string[];
+  deliveryIds: string[];
+}
+
+const LOCK_COLUMNS = `d.workspace_id, d.source_type, d.source_id, d.id, d.contact_id, d.address, d.recipient_name,
+  d.address_hash, d.message_id, d.stream_id, d.channel, d.class, d.expires_at, d.attempts, d.max_attempts, d.data_drops`;
+
+// SKIP LOCKED inside a materialised CTE: the planner must not re-evaluate it, and joins must not lock more.
+function lockText(keys: 'one-source' | 'many-sources'): string {
+  const where =
+    keys === 'one-source'
+      ? 'd.source_id = $1 AND d.id = ANY ($2::uuid[])'
+      : '(d.source_id, d.id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))';
+  return `
+    WITH row AS MATERIALIZED (
+      SELECT ${LOCK_COLUMNS} FROM deliveries d WHERE ${where} AND d.status = 'QUEUED' FOR UPDATE SKIP LOCKED)
+    SELECT row.source_id, row.id, row.attempts, row.max_attempts, row.data_drops, ${FACTS_COLUMNS}, sally_now() AS now
+    FROM row ${FACTS_JOINS}`;
+}
+
+/** Locks a group by primary key (rows still QUEUED, none waited for) and gathers each row's facts. */
+export async function lockGroup(tx: PoolClient, keys: GroupKeys): Promise<{ rows: LockedRow[]; now: Date | null }> {
+  const [first] = keys.sourceIds;
+  const single = keys.sourceIds.length === 1;
+  const { rows } = await tx.query<LockedRow & { now: Date }>(
+    single
+      ? { name: 'lock-group-one', text: lockText('one-source'), values: [first, keys.deliveryIds] }
+      : { name: 'lock-group-many', text: lockText('many-sources'), values: [keys.sourceIds, keys.deliveryIds] },
+  );
+  return { rows, now: rows[0]?.now ?? null };
+}
+
+/** A row that becomes SENDING: the address is written as it will be sent. */
+export interface ClaimedRow {
+  sourceId: string;
+  id: string;
+  address: string;
+  recipientName: string;
+  addressHash: Buffer | null;
+}
+
+/** A row that a verdict keeps from being sent. */
+export interface RefusedRow {
+  sourceId: string;
+  id: string;
+  verdict: Exclude<Verdict, { kind: 'OK' }>;
+}
+
+export interface ClaimWrite {
+  workspaceId: string;
+  laneId: string;
+  streamId: string;
+  routeId: string;
+  routeReason: string;
+  processId: string;
+  claimId: string;
+  claimedAt: Date;
+  capDate: string | null;
+  claimed: ClaimedRow[];
+  refused: RefusedRow[];
+}
+
+/**
+ * Writes the claim: rows to SENDING with the claim's id, the group's row, refused rows to their end or wait, and the
+ * run counters, in one statement. Bytes may be written to a socket only after the transaction's COMMIT is
+ * acknowledged.
+ */
+export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<void> {
+  const failed = claim.refused.filter((row) => row.verdict.kind === 'FAIL');
+  const cancelled = claim.refused.filter((row) => row.verdict.kind === 'CANCEL');
+  if (claim.refused.length > 0) await writeRefusals(tx, claim.refused);
+  if (claim.claimed.length > 0) {
+    const sources = [...new Set(claim.claimed.map((row) => row.sourceId))];
+    await tx.query({
+      name: 'write-claim',
+      text: `
+        WITH claimed AS (
+          UPDATE deliveries d SET status = 'SENDING', claim_id = $1, process_id = $2, route_id = $3, route_reason = $4, cap_date = $5,
+            last_attempt_at = $6, reason = NULL, address = v.address, recipient_name = v.name, address_hash = coalesce(v.hash, d.address_hash)
+          FROM unnest($7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::bytea[]) AS v (source_id, id, address, name, hash)
+          WHERE d.source_id = v.source_id AND d.id = v.id)
+        INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids, claimed_at)
+        VALUES ($12, $1, $2, $13, $14, $3, $15, $8, $6)`,
+      values: [
+        claim.claimId,
+        claim.processId,
+        claim.routeId,
+        claim.routeReason,
+        claim.capDate,
+        claim.claimedAt,
+        claim.claimed.map((row) => row.sourceId),
+        claim.claimed.map((row) => row.id),
+        claim.claimed.map((row) => row.address),
+        claim.claimed.map((row) => row.recipientName),
+        claim.claimed.map((row) => row.addressHash),
+        claim.workspaceId,
+        claim.laneId,
+        claim.streamId,
+        sources.length === 1 ? sources : claim.claimed.map((row) => row.sourceId),
+      ],
+    });
+  }
+  await countStream(tx, {
+    workspaceId: claim.workspaceId,
+    streamId: claim.streamId,
+    processId: claim.processId,
+    slot: CLAIM_SLOT,
+    queued: -(claim.claimed.length + failed.length + cancelled.length),
+    sending: claim.claimed.length,
+    failed: failed.length,
+    cancelled: cancelled.length,
+  });
+}
+
+async function writeRefusals(tx: PoolClient, refused: RefusedRow[]): Promise<void> {
+  await tx.query({
+    name: 'write-refusals',
+    text: `
+      UPDATE deliveries d SET status = v.status, reason = v.reason,
+        not_before = coalesce(v.not_before, d.not_before)
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) AS v (source_id, id, status, reason, not_before)
+      WHERE d.source_id = v.source_id AND d.id = v.id`,
+    values: [
+      refused.map((row) => row.sourceId),
+      refused.map((row) => row.id),
+      refused.map((row) => ({ FAIL: 'FAILED', CANCEL: 'CANCELLED', DEFER: 'QUEUED' })[row.verdict.kind]),
+      refused.map((row) => row.verdict.reason),
+      refused.map((row) => (row.verdict.kind === 'DEFER' ? row.verdict.until : null)),
+    ],
+  });
+}
+
+/** A process's claims and its settles count in rows of their own, so that neither waits for the other's commit. */
+export const CLAIM_SLOT = 0;
+export const SETTLE_SLOT = 1;
+export const OTHER_SLOT = 2;
+
+export interface StreamChange {
+  workspaceId: string;
+  streamId: string;
+  processId: string;
+  slot: number;
+  materialised?: number;
+  queued?: number;
+  sending?: number;
+  sent?: number;
+  failed?: number;
+  unconfirmed?: number;
+  cancelled?: number;
+}
+
+/** Adds signed changes to a stream's counters; nothing is written when nothing changed. */
+export async function countStream(tx: Pick<PoolClient, 'query'>, change: StreamChange): Promise<void> {
+  const counts = [
+    change.materialised,
+    change.queued,
+    change.sending,
+    change.sent,
+    change.failed,
+    change.unconfirmed,
+    change.cancelled,
+  ].map((count) => count ?? 0);
+  if (counts.every((count) => count === 0)) return;
+  await tx.query({
+    name: 'count-stream',
+    text: `
+      INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, slot, materialised, queued, sending, sent, failed, unconfirmed, cancelled)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+      ON CONFLICT (stream_id, process_id, slot) DO UPDATE SET materialised = r.materialised + $5, queued = r.queued + $6,
+        sending = r.sending + $7, sent = r.sent + $8, failed = r.failed + $9, unconfirmed = r.unconfirmed + $10, cancelled = r.cancelled + $11`,
+    values: [change.workspaceId, change.streamId, change.processId, change.slot, ...counts],
+  });
+}
+
+/** After an unknown COMMIT: whether the group was written. */
+export async function groupExists(db: Database, claimId: string): Promise<boolean> {
+  const { rowCount } = await db.query('SELECT 1 FROM delivery_groups WHERE claim_id = $1', [claimId]);
+  return (rowCount ?? 0) > 0;
+}
