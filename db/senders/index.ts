@@ -1,3 +1,16 @@
 export { beginCheckJob, createCheckJob, finishCheckJob, readCheckResult } from './checks';
+export { wakeLanesWithWork } from './lanes';
 export { CredentialsError, loadProvider, loadSenders, openCredentials, sealCredentials } from './load';
+export {
+  clearDefaultProvider,
+  deleteProvider,
+  findProvider,
+  insertProvider,
+  listProviders,
+  lockProvider,
+  type ProviderRow,
+  type ProviderValues,
+  resetBreaker,
+  updateProvider,
+} from './providers';
 export { ensureRoute, type Route } from './routes';

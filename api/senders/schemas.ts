@@ -1,0 +1,106 @@
+import type { ProviderRow } from '../../db/senders';
+import { newSmtpSettings, smtpCredentialsChange, smtpSettings, smtpSettingsChange } from '../../domain/senders';
+import { id, moment, pageOf, plainText, workflowReference, z } from '../http/schemas';
+
+const name = plainText(200).trim().min(1);
+const perSecond = z.int().min(1).max(100_000).nullable();
+const perDay = z.int().min(1).max(2_147_483_647).nullable();
+const priority = z.int().min(1).max(100);
+
+export const providerParams = z.strictObject({ provider_id: id });
+
+export const newProvider = z.strictObject({
+  name,
+  provider_type: z.enum(['SMTP'], { error: 'Providers are of type SMTP; other types do not exist yet.' }),
+  settings: newSmtpSettings,
+  credentials: smtpCredentialsChange.optional(),
+  max_sends_per_second: perSecond.optional(),
+  max_sends_per_day: perDay.optional(),
+  priority: priority.optional(),
+  is_default: z.boolean().optional(),
+  is_active: z.boolean().optional(),
+});
+
+export const providerChange = z
+  .strictObject({
+    name,
+    settings: smtpSettingsChange,
+    credentials: smtpCredentialsChange,
+    max_sends_per_second: perSecond,
+    max_sends_per_day: perDay,
+    priority,
+    is_default: z.boolean(),
+    is_active: z.boolean(),
+  })
+  .partial();
+
+const breaker = z.object({
+  state: z.enum(['CLOSED', 'OPEN', 'HALF_OPEN']),
+  reason: z.string().nullable(),
+  opened_at: moment.nullable(),
+  probe_at: moment.nullable(),
+});
+
+export const provider = z
+  .object({
+    id,
+    name: z.string(),
+    provider_type: z.literal('SMTP'),
+    settings: smtpSettings,
+    max_sends_per_second: z.int().nullable(),
+    max_sends_per_day: z.int().nullable(),
+    current_daily_sends: z.int(),
+    daily_sends_reset_at: moment,
+    priority: z.int(),
+    is_default: z.boolean(),
+    is_active: z.boolean(),
+    last_check_at: moment.nullable(),
+    last_check_status: z.enum(['OK', 'FAILED']).nullable(),
+    last_error: z.string().nullable(),
+    breaker,
+    version: z.int(),
+    created_at: moment,
+    updated_at: moment,
+  })
+  .openapi('EmailProvider');
+
+export const providerPage = pageOf(provider);
+
+export const startedCheck = z.object({ job_id: id, workflow: workflowReference });
+
+export const resetAnswer = z.object({ breaker });
+
+/** The provider as it is shown: no credentials, not even whether there are any. */
+export function showProvider(row: ProviderRow): z.input<typeof provider> {
+  return {
+    id: row.id,
+    name: row.name,
+    provider_type: row.provider_type,
+    settings: row.settings,
+    max_sends_per_second: row.max_sends_per_second,
+    max_sends_per_day: row.max_sends_per_day,
+    current_daily_sends: row.current_daily_sends,
+    daily_sends_reset_at: row.daily_sends_reset_at.toISOString(),
+    priority: row.priority,
+    is_default: row.is_default,
+    is_active: row.is_active,
+    last_check_at: row.last_check_at?.toISOString() ?? null,
+    last_check_status: row.last_check_status,
+    last_error: row.last_error,
+    breaker: {
+      state: row.breaker_state,
+      reason: row.breaker_reason,
+      opened_at: row.breaker_opened_at?.toISOString() ?? null,
+      probe_at: row.breaker_probe_at?.toISOString() ?? null,
+    },
+    version: row.version,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
+}
+
+/** What the audit log keeps of a provider: what an operator can set, without the secrets. */
+export function auditedProvider(row: ProviderRow): Record<string, unknown> {
+  const { name, settings, max_sends_per_second, max_sends_per_day, priority, is_default, is_active } = row;
+  return { name, settings, max_sends_per_second, max_sends_per_day, priority, is_default, is_active };
+}
