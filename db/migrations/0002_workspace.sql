@@ -143,6 +143,7 @@ CREATE TABLE rate_limit_counters (
   hits integer NOT NULL,
   PRIMARY KEY (bucket, window_start)
 );
+CREATE INDEX rate_limit_counters_age ON rate_limit_counters (window_start);
 
 -- API and workers share no disk: uploads live here, in chunks.
 CREATE TABLE uploads (
