@@ -97,7 +97,12 @@ function productEnvironment(around: Surroundings): NodeJS.ProcessEnv {
   // The administrator's URL stays here: no process of the product may have it.
   const { DATABASE_URL, SMTP_URL, SMTP_HOST, SMTP_PORT, SMTP_USERNAME, SMTP_PASSWORD, ...inherited } = process.env;
   const mail = around.smtpUrl
-    ? { SMTP_URL: around.smtpUrl, EMAIL_FROM: process.env.EMAIL_FROM || 'hello@sally.example' }
+    ? {
+        SMTP_URL: around.smtpUrl,
+        EMAIL_FROM: process.env.EMAIL_FROM || 'hello@sally.example',
+        // Providers may point at the inbox, which is on this machine.
+        ALLOW_PRIVATE_SMTP: process.env.ALLOW_PRIVATE_SMTP || 'true',
+      }
     : { SMTP_URL, SMTP_HOST, SMTP_PORT, SMTP_USERNAME, SMTP_PASSWORD };
   return {
     ...inherited,

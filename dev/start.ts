@@ -45,7 +45,10 @@ function describe(stack: Stack): string {
   row('Temporal UI', stack.temporalUi);
   row('Temporal', `${stack.temporalAddress}, namespace ${stack.namespace}`);
   row('Logs', stack.file().logs);
-  lines.push('', 'The first owner and workspace: npm run admin -- create-owner you@example.org "Workspace name"');
+  lines.push(
+    '',
+    'The first owner: npm run admin -- create-owner --email you@example.org --name "You" --workspace "Yours"',
+  );
   lines.push('Ctrl-C stops everything; the data stay (--reset starts over).');
   return lines.join('\n');
 }

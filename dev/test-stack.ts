@@ -71,7 +71,10 @@ function removeOldRuns(): void {
   for (const name of readdirSync(TEST_DIRECTORY)) {
     const pid = /^run-(\d+)$/.exec(name)?.[1];
     if (!pid || isProcessAlive(Number(pid))) continue;
-    removePostgresData(join(TEST_DIRECTORY, name, 'postgres'));
+    // A suite's own servers lie in folders of that run; as root, their data may lie elsewhere.
+    for (const part of ['.', ...readdirSync(join(TEST_DIRECTORY, name))]) {
+      removePostgresData(join(TEST_DIRECTORY, name, part, 'postgres'));
+    }
     rmSync(join(TEST_DIRECTORY, name), { recursive: true, force: true });
   }
 }

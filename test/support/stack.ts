@@ -111,7 +111,7 @@ let processes: ProcessGroup | undefined;
 let counter = 0;
 
 function testProcesses(): ProcessGroup {
-  processes ??= new ProcessGroup(join(TEST_DIRECTORY, 'logs', `${process.pid}`));
+  processes ??= new ProcessGroup(join(TEST_DIRECTORY, `run-${process.pid}`, 'logs'));
   return processes;
 }
 
