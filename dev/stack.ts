@@ -9,6 +9,7 @@ import { readStackFile, removeStackFile, type StackFile, writeStackFile } from '
 import { openMail, openPostgres, openTemporal } from './stack-parts';
 import { startProduct } from './stack-product';
 import { PROJECT } from './tsx';
+import { workflowBundle } from './workflow-bundle';
 
 export interface StackOptions {
   /** Holds data, secrets, logs and stack.json. Default `.sally` in the project. */
@@ -128,7 +129,8 @@ async function assemble(
 ): Promise<Stack> {
   const say = options.say ?? (() => {});
   const secrets = openSecrets(paths.secrets);
-  const [postgres, temporal, mail] = await allSettledOrThrow([
+  const [bundle, postgres, temporal, mail] = await allSettledOrThrow([
+    workflowBundle(),
     openPostgres(paths.postgres, processes, secrets),
     openTemporal(paths.temporal, processes, say),
     openMail(processes),
@@ -140,7 +142,7 @@ async function assemble(
     secrets,
     temporal: temporal.addresses,
     smtpUrl: mail.addresses?.smtp ?? null,
-    env: options.env ?? {},
+    env: { SALLY_WORKFLOW_BUNDLE: bundle.codePath, ...options.env },
   });
   const made: { workspaceId: string | null; apiKey: string | null } = { workspaceId: null, apiKey: null };
   const file = (): StackFile => ({

@@ -8,11 +8,11 @@ import { answersOk, type ManagedProcess, ProcessGroup, STOP_ORDER, waitUntilRead
 import { type EmbeddedTemporal, SEARCH_ATTRIBUTES, startTemporal } from '../../dev/temporal';
 import { readTestStack, TEST_DIRECTORY, type TestStackAddresses, testStackSchema } from '../../dev/test-stack';
 import { PROJECT, tsxArguments } from '../../dev/tsx';
+import { workflowBundle } from '../../dev/workflow-bundle';
 import { createDatabaseFromTemplate, type TestDatabase } from './test-database';
-import { workflowBundle } from './workflow-bundle';
 
+export { workflowBundle } from '../../dev/workflow-bundle';
 export type { TestDatabase } from './test-database';
-export { workflowBundle } from './workflow-bundle';
 
 let addresses: Promise<TestStackAddresses> | undefined;
 

@@ -1,12 +1,14 @@
-import { renameSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
+import { PROJECT } from './tsx';
 
 /** `build-workflow-bundle.ts <target>`: bundles workflows/index.ts. See workflow-bundle.ts. */
 async function main(target: string): Promise<void> {
   // A source saved while webpack runs must count as newer than the bundle.
   const begun = new Date();
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(__dirname, '..', '..', 'workflows', 'index.ts') });
+  const { code } = await bundleWorkflowCode({ workflowsPath: join(PROJECT, 'workflows', 'index.ts') });
+  mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}`;
   writeFileSync(temporary, code);
   utimesSync(temporary, begun, begun);

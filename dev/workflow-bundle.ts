@@ -1,28 +1,27 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { withLock } from '../../dev/file-lock';
-import { TEST_DIRECTORY } from '../../dev/test-stack';
+import { withLock } from './file-lock';
+import { PROJECT, tsxArguments } from './tsx';
 
 const run = promisify(execFile);
-const PROJECT = resolve(__dirname, '..', '..');
-const BUNDLE = join(TEST_DIRECTORY, 'workflow-bundle.js');
+const BUNDLE = join(PROJECT, '.sally', 'workflow-bundle.js');
 
 /** What a workflow bundle can contain: workflows import domain files only. */
 const SOURCES = ['workflows', 'domain', 'package-lock.json'];
 
 /**
- * The bundle of workflows/index.ts that all suites and all their worker processes share, for `workflowBundle:
- * { codePath }` of a Worker. Built once, again only when a source is newer; safe to call from several processes.
+ * The bundle of workflows/index.ts that the embedded stack, all test suites and all their worker processes share, for
+ * `workflowBundle: { codePath }` of a Worker (processes get the path as SALLY_WORKFLOW_BUNDLE). Built once, again only
+ * when a source is newer; safe to call from several processes.
  */
 export async function workflowBundle(): Promise<{ codePath: string }> {
   if (isFresh()) return { codePath: BUNDLE };
   await withLock(`${BUNDLE}.lock`, async () => {
     if (isFresh()) return;
     // A process of its own: webpack inside a Jest environment is slow and meets Jest's module system.
-    const script = join(__dirname, 'build-workflow-bundle.ts');
-    await run(process.execPath, ['--import', 'tsx', script, BUNDLE], { cwd: PROJECT });
+    await run(process.execPath, tsxArguments('dev/build-workflow-bundle.ts', BUNDLE), { cwd: PROJECT });
   });
   return { codePath: BUNDLE };
 }
