@@ -2,6 +2,9 @@
 export interface ProblemPlace {
   pointer: string;
   detail: string;
+  /** Place in a template, 1-based. */
+  line?: number;
+  column?: number;
 }
 
 /** The stable problem types; documented in docs/problems.md. */

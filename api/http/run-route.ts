@@ -177,6 +177,7 @@ export function toProblem(error: unknown): Problem {
       return new Problem('unavailable', 'Another change was in the way. Try again.', {
         headers: { 'Retry-After': '1' },
       });
+    case '25P03':
     case '57P01':
     case '57P02':
     case '57P03':

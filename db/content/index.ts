@@ -2,4 +2,5 @@
 export * from './freeze';
 export * from './messages';
 export * from './template-variables';
+export * from './templates';
 export * from './workspace-layer';

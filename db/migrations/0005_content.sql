@@ -7,8 +7,10 @@ CREATE TABLE templates (
   slug text NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,99}$'),
   category text NOT NULL CHECK (category IN ('GENERAL', 'MARKETING', 'ONBOARDING', 'RELEASE', 'TRANSACTIONAL', 'NEWSLETTER')),
   is_active boolean NOT NULL DEFAULT true,
-  -- The current content version; If-Match.
+  -- The current content version.
   version integer NOT NULL DEFAULT 1,
+  -- Raised by every change, also of the name: If-Match.
+  revision integer NOT NULL DEFAULT 1,
   created_by uuid,
   created_at timestamptz NOT NULL DEFAULT sally_now(),
   updated_at timestamptz NOT NULL DEFAULT sally_now(),
