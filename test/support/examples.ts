@@ -12,9 +12,9 @@ export { exampleWorld, type World } from './examples/world';
  * One valid request per operation of the OpenAPI document, by operationId. The walks over all operations (access,
  * audit, foreign workspaces, OpenAPI) send them; an operation without one fails those tests.
  *
- * To add one, put it into your area's file below examples/:
+ * operationIds are camelCase. To add one, put it into your area's file below examples/:
  *
- *   'update-contact': async (world) => ({ params: { contact_id: await world.contact() }, body: { first_name: 'Ada' } }),
+ *   updateContact: async (world) => ({ params: { contact_id: await world.contact() }, body: { first_name: 'Ada' } }),
  *
  * It is called anew for every request and makes what the request needs in `world` (whose workspace is fresh for each
  * walk), so that it answers 2xx to the owner each time. `ws` is filled in.
