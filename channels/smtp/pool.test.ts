@@ -323,7 +323,11 @@ describe('a server that is slow, silent or no SMTP server', () => {
   test('a greeting of 421 or 450 throttles, 554 makes the route unavailable', async () => {
     let greeting = '421 Too many connections';
     await begin(({ step }) => (step === 'greeting' ? { reply: greeting, thenClose: true } : undefined));
-    expect(await connector.send(message('m1'), OPEN)).toMatchObject({ kind: 'throttled', code: 421, retryAfterMs: 30 });
+    expect(await connector.send(message('m1'), OPEN)).toMatchObject({
+      kind: 'throttled',
+      code: 421,
+      retryAfterMs: expect.any(Number),
+    });
     await eventually(() => connector.freePlaces() > 0);
     greeting = '554 No service for you';
     expect((await sendAll(['m2'])).map(short)).toEqual(['unavailable connect']);

@@ -1,5 +1,5 @@
+import { wireAddress } from '../address';
 import type { OutgoingMessage, SendGate, SendOutcome } from '../connector';
-import { envelopeAddress } from './address';
 import type { Capabilities } from './capabilities';
 
 /** One message on its way through the pool, and the promise that waits for its outcome. */
@@ -30,17 +30,20 @@ export class Transaction {
 /** What to say before DATA, or why this message can't be said to this server. */
 export type Envelope = { ok: true; mail: string; rcpt: string } | { ok: false; outcome: SendOutcome };
 
+/** RFC 5321 section 4.5.5: for mail that must not be answered by a bounce. */
+const NULL_SENDER = { ok: true, address: '', needsSmtpUtf8: false } as const;
+
 /**
  * MAIL FROM and RCPT TO with the parameters this message needs and this server offers (RFC 1870, 6152, 6531).
  * A message the server can't carry is refused here without a byte being sent.
  */
 export function prepareEnvelope(message: OutgoingMessage, offered: Capabilities): Envelope {
-  const from = envelopeAddress(message.envelopeFrom);
-  const to = envelopeAddress(message.envelopeTo);
+  const from = message.envelopeFrom === '' ? NULL_SENDER : wireAddress(message.envelopeFrom);
+  const to = wireAddress(message.envelopeTo);
   if (!from.ok) {
     return refuse('sender', false, 'the sender address is not fit for an envelope');
   }
-  if (!to.ok || to.path === '') {
+  if (!to.ok) {
     return refuse('address', false, 'the address is not fit for an envelope');
   }
   if ((to.needsSmtpUtf8 || from.needsSmtpUtf8 || message.smtpUtf8) && !offered.smtpUtf8) {
@@ -52,7 +55,7 @@ export function prepareEnvelope(message: OutgoingMessage, offered: Capabilities)
   if (offered.maxSize !== null && message.content.length > offered.maxSize) {
     return refuse('message', false, `the message is larger than the server's limit of ${offered.maxSize} octets`);
   }
-  let mail = `MAIL FROM:<${from.path}>`;
+  let mail = `MAIL FROM:<${from.address}>`;
   if (message.eightBit) {
     mail += ' BODY=8BITMIME';
   }
@@ -62,7 +65,7 @@ export function prepareEnvelope(message: OutgoingMessage, offered: Capabilities)
   if (offered.size) {
     mail += ` SIZE=${message.content.length}`;
   }
-  return { ok: true, mail: `${mail}\r\n`, rcpt: `RCPT TO:<${to.path}>\r\n` };
+  return { ok: true, mail: `${mail}\r\n`, rcpt: `RCPT TO:<${to.address}>\r\n` };
 }
 
 function refuse(scope: 'address' | 'sender' | 'message', otherRoute: boolean, reply: string): Envelope {
