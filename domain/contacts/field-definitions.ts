@@ -35,7 +35,18 @@ export const MAX_OPTION_LENGTH = 200;
 /** Custom fields stand at the top level of the render context, so they can't take a name that is there already. */
 export const RESERVED_FIELD_KEYS: ReadonlySet<string> = new Set([
   ...['email', 'first_name', 'last_name', 'recipient_name', 'locale', 'time_zone', 'tags', 'fields', 'contact'],
-  ...['unsubscribe_url', 'preferences_url', 'confirm_url', 'view_url', 'workspace', 'workspace_name', 'workspace_address', 'campaign', 'message', 'tracking'],
+  ...[
+    'unsubscribe_url',
+    'preferences_url',
+    'confirm_url',
+    'view_url',
+    'workspace',
+    'workspace_name',
+    'workspace_address',
+    'campaign',
+    'message',
+    'tracking',
+  ],
   ...[
     'loop',
     'range',
