@@ -3,11 +3,11 @@ import { dirname, join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { PROJECT } from './tsx';
 
-/** `build-workflow-bundle.ts <target>`: bundles workflows/index.ts. See workflow-bundle.ts. */
-async function main(target: string): Promise<void> {
+/** `build-workflow-bundle.ts <target> [workflows file]`: bundles workflows/index.ts by default. See workflow-bundle.ts. */
+async function main(target: string, workflowsPath: string): Promise<void> {
   // A source saved while webpack runs must count as newer than the bundle.
   const begun = new Date();
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(PROJECT, 'workflows', 'index.ts') });
+  const { code } = await bundleWorkflowCode({ workflowsPath });
   mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}`;
   writeFileSync(temporary, code);
@@ -15,7 +15,9 @@ async function main(target: string): Promise<void> {
   renameSync(temporary, target);
 }
 
-main(process.argv[2] ?? '').catch((error: unknown) => {
+const [target = '', workflowsPath = join(PROJECT, 'workflows', 'index.ts')] = process.argv.slice(2);
+
+main(target, workflowsPath).catch((error: unknown) => {
   console.error(error);
   process.exit(1);
 });

@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await processes.stopAll();
-  removePostgresData(join(folder, 'postgres'));
+  for (const name of ['postgres', 'second']) removePostgresData(join(folder, name));
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -116,7 +116,7 @@ describe('embedded Postgres', () => {
 
   test('takes another port when its first choice is in use', async () => {
     const first = await start();
-    const second = await startPostgres({ processes, dataDir: join(folder, 'postgres', 'second'), port: first.port });
+    const second = await startPostgres({ processes, dataDir: join(folder, 'second'), port: first.port });
     expect(second.port).not.toBe(first.port);
     expect(await query(second, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
