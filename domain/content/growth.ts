@@ -119,10 +119,7 @@ function isPlainFilter(tokens: readonly Token[], index: number): boolean {
 }
 
 function isSmallNumber(token: Token | undefined): boolean {
-  return (
-    token?.kind === 'number' &&
-    (/[.eE]/.test(token.text) || Number(token.text.replaceAll('_', '')) <= MAX_LITERAL_FACTOR)
-  );
+  return token?.kind === 'number' && Number(token.text.replaceAll('_', '')) <= MAX_LITERAL_FACTOR;
 }
 
 function isSmallRange(tokens: readonly Token[], index: number): boolean {

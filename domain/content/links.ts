@@ -66,11 +66,13 @@ function createResolver(
     );
     if (code.length === 0) return trackable(value);
     if (code.some(({ kind, start, end }) => kind !== 'output' || start < valueStart || end > valueEnd)) return null;
-    const names = code.flatMap(({ tokens }) => tokens).filter(({ kind }) => kind === 'name').length;
+    const tokens = code.flatMap((segment) => segment.tokens);
     const references = analysis.references.filter(({ start, end }) => start >= valueStart && end <= valueEnd);
-    // A name that is no reference is a filter, a loop variable, a function: not plainly the same for everyone.
-    const plain = references.reduce((sum, { path }) => sum + path.length, 0) === names;
-    if (!plain || !references.every(({ path }) => Object.hasOwn(constants, path[0] ?? ''))) return null;
+    // Names and dots only, and every name a reference: no filter, loop variable or calculation.
+    const plain = tokens.every(({ kind, text }) => kind === 'name' || text === '.');
+    const names = tokens.filter(({ kind }) => kind === 'name').length;
+    if (!plain || references.reduce((sum, { path }) => sum + path.length, 0) !== names) return null;
+    if (!references.every(({ path }) => Object.hasOwn(constants, path[0] ?? ''))) return null;
     const rendered = evaluate(html.slice(valueStart, valueEnd));
     return rendered === null ? null : trackable(rendered.replaceAll('&amp;', '&'));
   };

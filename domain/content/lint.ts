@@ -1,6 +1,6 @@
 import type { ContentSource } from './compile';
 import { BUILT_IN_VARIABLES } from './context';
-import { isKnownFilter, isKnownTest, syntaxError } from './engine';
+import { ContentError, isKnownFilter, isKnownTest, syntaxError } from './engine';
 import { MAX_HEADER_OCTETS } from './header-text';
 import { lineAndColumn, type Token } from './jinja-lexer';
 import { analyseTemplate, type TemplateAnalysis } from './references';
@@ -56,6 +56,8 @@ const FORBIDDEN_TAGS: ReadonlySet<string> = new Set(['include', 'import', 'from'
 /**
  * Checks a message before it is saved: size, syntax, unknown filters, variables. Untrusted input: call it through the
  * sandbox (`createContentSandbox`), which bounds time and memory.
+ * @throws ContentError ENGINE_LOST, naming the part: the engine folds constants while it parses, and so runs out of
+ * memory over `"x" * 1000000000` even before it renders
  */
 export function lintTemplate(input: LintInput): LintResult {
   const lint = new Lint(input);
@@ -109,6 +111,7 @@ class Lint {
     const analysis = analyseTemplate(source);
     for (const { path } of analysis.references) this.used.add(path[0] ?? '');
     const error = syntaxError(source);
+    if (error?.code === 'ENGINE_LOST') throw new ContentError({ ...error, part });
     if (error !== null) {
       const { message, line, column } = error;
       this.errors.push({ code: 'SYNTAX', part, message, line, column, pointer: `/${part}` });

@@ -92,6 +92,8 @@ function inScope(template: string, escaping: string): string {
 
 /** Renders part by part, with positions, to say where it failed. */
 function explain(compiled: CompiledContent, values: RenderContext, error: unknown): ContentError {
+  const detail = templateError(error);
+  if (detail.code === 'ENGINE_LOST') return new ContentError(detail);
   for (const part of ['subject', 'html', 'text'] as const) {
     try {
       renderOnce(compiled[part], values, part === 'html');
@@ -99,7 +101,7 @@ function explain(compiled: CompiledContent, values: RenderContext, error: unknow
       if (cause instanceof ContentError) return new ContentError({ ...cause.detail, part });
     }
   }
-  return new ContentError(templateError(error));
+  return new ContentError(detail);
 }
 
 /**
@@ -110,7 +112,7 @@ function pickReads({ reads }: CompiledContent, find: (name: string) => unknown):
   const values: Record<string, unknown> = {};
   for (const name in reads) {
     const value = find(name);
-    if (value === undefined || value === null || typeof value === 'function') continue;
+    if (!isPresent(value)) continue;
     const properties = reads[name];
     if (typeof value !== 'object') values[name] = value;
     else if (properties === null || properties === undefined || Array.isArray(value))
@@ -127,12 +129,16 @@ function pick(value: object, properties: readonly string[]): object {
 
 /** Also turns dates into ISO texts and drops functions: the engine would call them. */
 function withoutNulls(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return typeof value === 'function' ? undefined : value;
+  if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Date) return value.toISOString();
-  if (Array.isArray(value)) return value.filter((item) => item !== null && item !== undefined).map(withoutNulls);
+  if (Array.isArray(value)) return value.filter(isPresent).map(withoutNulls);
   const result: Record<string, unknown> = {};
   for (const [key, member] of Object.entries(value)) {
-    if (member !== null && member !== undefined) result[key] = withoutNulls(member);
+    if (isPresent(member)) result[key] = withoutNulls(member);
   }
   return result;
+}
+
+function isPresent(value: unknown): value is string | number | boolean | bigint | symbol | object {
+  return value !== null && value !== undefined && typeof value !== 'function';
 }

@@ -37,7 +37,10 @@ export interface DryRunInput {
   readonly context: RenderContext;
 }
 
-/** A trap has left the engine's memory in an unknown state, so the thread must go: it is told by throwing this. */
+/**
+ * A trap has left the engine's memory in an unknown state, so the thread must go: the pool is told by throwing this.
+ * The message is the part that was too much, or empty.
+ */
 class EngineLost extends Error {
   override readonly name = 'EngineLost';
 }
@@ -46,8 +49,8 @@ export type TaskResult<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: TemplateError };
 
-export function lintTask(input: LintInput): LintResult {
-  return lintTemplate(input);
+export function lintTask(input: LintInput): TaskResult<LintResult> {
+  return attempt(() => lintTemplate(input));
 }
 
 export function compileTask({ source, options }: CompileInput): TaskResult<CompiledContent> {
@@ -79,7 +82,7 @@ function attempt<T>(work: () => T): TaskResult<T> {
     return { ok: true, value: work() };
   } catch (error) {
     if (!(error instanceof ContentError)) throw error;
-    if (error.detail.code === 'ENGINE_LOST') throw new EngineLost(error.message);
+    if (error.detail.code === 'ENGINE_LOST') throw new EngineLost(error.detail.part ?? '');
     return { ok: false, error: error.detail };
   }
 }

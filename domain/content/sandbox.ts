@@ -49,8 +49,8 @@ export function createContentSandbox(options: ContentSandboxOptions = {}): Conte
     // Too large is too large to be handed over, too.
     const tooLarge = contentSizeFinding(input);
     if (tooLarge !== null) return { errors: [tooLarge], warnings: [] };
-    const result = await limited(pool.run('lintTask', input, timeoutMs));
-    if (!result.ok) return { errors: [tooExpensive('html', result.error.message)], warnings: [] };
+    const result = flatten(await limited(pool.run('lintTask', input, timeoutMs)));
+    if (!result.ok) return { errors: [tooExpensive(result.error.part ?? 'html', result.error.message)], warnings: [] };
     if (result.value.errors.length > 0) return result.value;
     const context = Object.fromEntries(input.declaredVariables.map((variable) => [variable.name, variable.default]));
     for (const part of CONTENT_PARTS) {
@@ -108,8 +108,11 @@ async function limited<T>(running: Promise<T>): Promise<TaskResult<T>> {
       case 'CRASHED':
         return { ok: false, error: OUT_OF_MEMORY };
       case 'TASK_FAILED':
-        if (error.message.startsWith('EngineLost')) return { ok: false, error: OUT_OF_MEMORY };
-        throw error;
+        if (!error.message.startsWith('EngineLost')) throw error;
+        return {
+          ok: false,
+          error: { ...OUT_OF_MEMORY, part: CONTENT_PARTS.find((part) => error.message.endsWith(` ${part}`)) },
+        };
       case 'QUEUE_FULL':
       case 'CLOSED':
         throw error;
