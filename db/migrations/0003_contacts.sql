@@ -35,13 +35,13 @@ CREATE FUNCTION sally_search_contacts(uuid, text, text, text, uuid, integer) RET
   AS $$
     WITH found AS MATERIALIZED (
       SELECT c.id FROM contacts c
-      WHERE c.workspace_id = $1 AND c.email >= $2 AND c.email < $2 || chr(1114111)
+      WHERE c.workspace_id = $1 AND c.email >= $2 AND c.email < ($2 || chr(1114111))
       UNION
       SELECT c.id FROM contacts c
-      WHERE c.workspace_id = $1 AND lower(c.first_name) ~>=~ $2 AND lower(c.first_name) ~<~ $2 || chr(1114111)
+      WHERE c.workspace_id = $1 AND lower(c.first_name) ~>=~ $2 AND lower(c.first_name) ~<~ ($2 || chr(1114111))
       UNION
       SELECT c.id FROM contacts c
-      WHERE c.workspace_id = $1 AND lower(c.last_name) ~>=~ $2 AND lower(c.last_name) ~<~ $2 || chr(1114111))
+      WHERE c.workspace_id = $1 AND lower(c.last_name) ~>=~ $2 AND lower(c.last_name) ~<~ ($2 || chr(1114111)))
     SELECT c.* FROM (SELECT id FROM found WHERE $5 IS NULL OR id < $5 ORDER BY id DESC) f
     JOIN contacts c ON c.workspace_id = $1 AND c.id = f.id
     WHERE c.erased_at IS NULL AND ($3 IS NULL OR c.status = $3) AND ($4 IS NULL OR c.tags @> ARRAY[$4])
