@@ -1,0 +1,3 @@
+export { type Compose, type ComposedMessage, createComposer, type FixedHeader, type PersonalPart } from './composer';
+export { type Mailbox, oneLine } from './header';
+export { MimeError } from './mime-error';
