@@ -96,6 +96,6 @@ test('fairness is on: a small tenant does not wait behind a large one', async ()
   await Promise.all([large.result(), small.result()]);
   const positions = noted.flatMap((tenant, index) => (tenant === 'small' ? [index] : []));
   expect(positions).toHaveLength(10);
-  // Without fairness all ten come last, at 200 to 209.
-  expect(positions[4]).toBeLessThan(170);
+  // Seen with fairness: the fifth of the small tenant's is the 9th to 25th of all; without it, the 133rd to 155th.
+  expect(positions[4]).toBeLessThan(75);
 });
