@@ -1,9 +1,11 @@
+import { createConsentActivities } from './consent';
 import type { ActivityDependencies } from './dependencies';
 import { createSenderActivities } from './senders';
 
 /** Activities of the control queue, by area. */
 export function createControlActivities(deps: ActivityDependencies) {
   return {
+    ...createConsentActivities(deps),
     ...createSenderActivities(deps),
   };
 }

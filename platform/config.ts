@@ -62,6 +62,13 @@ const environment = z.object({
     .default(30)
     .describe('Longest drain of a lane before it returns'),
   WATCHDOG_SECONDS: z.coerce.number().min(1).max(300).default(15).describe('Interval of the watchdog'),
+  PUBLIC_REQUESTS_PER_MINUTE: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(30)
+    .describe('Sign-ups and requests for new confirmation mails per network (IPv4 address, IPv6 /64) and minute'),
   CLICK_SPOOL_DIRECTORY: optionalText.describe(
     'Where clicks wait while Postgres is away; default: below the system temp directory',
   ),

@@ -1,2 +1,3 @@
 // Every workflow type; this file is the entry of the workflow bundle.
 export * from './check-provider';
+export * from './double-opt-in';

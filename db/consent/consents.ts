@@ -1,0 +1,116 @@
+import { many, one, type Queryable, sql } from '../../platform/postgres';
+
+export type ConsentStatus = 'granted' | 'denied' | 'pending';
+export type ConsentSource = 'sign_up' | 'double_opt_in' | 'import' | 'api' | 'unsubscribe' | 'manual';
+
+export interface ConsentRow {
+  purpose_id: string;
+  purpose_key: string;
+  channel: string;
+  status: ConsentStatus;
+  granted_at: Date | null;
+  revoked_at: Date | null;
+  source: string;
+  updated_at: Date;
+}
+
+export interface ConsentEventRow {
+  id: string;
+  purpose_id: string;
+  purpose_key: string;
+  channel: string;
+  status: ConsentStatus;
+  source: ConsentSource;
+  wording_version: number | null;
+  wording: string | null;
+  locale: string | null;
+  ip_address: string | null;
+  user_agent: string | null;
+  opt_in_request_id: string | null;
+  import_job_id: string | null;
+  import_row: number | null;
+  actor_id: string | null;
+  occurred_at: Date;
+}
+
+/** The current consents of a contact. */
+export function listConsents(db: Queryable, workspaceId: string, contactId: string): Promise<ConsentRow[]> {
+  return many(
+    db,
+    sql`SELECT c.purpose_id, p.key AS purpose_key, c.channel, c.status, c.granted_at, c.revoked_at, c.source, c.updated_at
+        FROM consents c JOIN purposes p ON p.workspace_id = c.workspace_id AND p.id = c.purpose_id
+        WHERE c.workspace_id = ${workspaceId} AND c.contact_id = ${contactId} ORDER BY c.purpose_id, c.channel`,
+  );
+}
+
+/** The proof of a contact, newest first, with the wording as it was shown; one more than `limit`. */
+export function listConsentEvents(
+  db: Queryable,
+  workspaceId: string,
+  contactId: string,
+  page: { before: string | null; limit: number },
+): Promise<ConsentEventRow[]> {
+  return many(
+    db,
+    sql`SELECT e.id, e.purpose_id, p.key AS purpose_key, e.channel, e.status, e.source, e.wording_version, w.wording,
+          e.locale, host(e.ip_address) AS ip_address, e.user_agent, e.opt_in_request_id, e.import_job_id, e.import_row,
+          e.actor_id, e.occurred_at
+        FROM consent_events e
+        JOIN purposes p ON p.workspace_id = e.workspace_id AND p.id = e.purpose_id
+        LEFT JOIN purpose_wordings w ON w.workspace_id = e.workspace_id AND w.purpose_id = e.purpose_id
+          AND w.wording_version = e.wording_version
+        WHERE e.workspace_id = ${workspaceId} AND e.contact_id = ${contactId}
+          AND (${page.before}::uuid IS NULL OR e.id < ${page.before}::uuid)
+        ORDER BY e.id DESC LIMIT ${page.limit + 1}`,
+  );
+}
+
+/** A statement of a person about a purpose, and how it is proved. */
+export interface ConsentStatement {
+  workspaceId: string;
+  contactId: string;
+  purposeId: string;
+  status: ConsentStatus;
+  source: ConsentSource;
+  wordingVersion: number | null;
+  locale?: string | null;
+  ipAddress?: string | null;
+  userAgent?: string | null;
+  optInRequestId?: string | null;
+  actorId?: string | null;
+}
+
+/** Longest user agent that the proof keeps. */
+const MAX_USER_AGENT = 500;
+
+/**
+ * Records a statement: the proof always, the current state when it differs, and the event consent_granted or
+ * consent_revoked with it. "pending" never replaces a state: who only signs up has not spoken yet.
+ * @returns whether the state changed
+ */
+export async function recordConsent(tx: Queryable, statement: ConsentStatement): Promise<boolean> {
+  const { workspaceId, contactId, purposeId, status, source } = statement;
+  await tx.query(sql`
+    INSERT INTO consent_events (workspace_id, contact_id, purpose_id, status, source, wording_version, locale, ip_address,
+      user_agent, opt_in_request_id, actor_id)
+    VALUES (${workspaceId}, ${contactId}, ${purposeId}, ${status}, ${source}, ${statement.wordingVersion},
+      ${statement.locale ?? null}, ${statement.ipAddress ?? null}, ${statement.userAgent?.slice(0, MAX_USER_AGENT) ?? null},
+      ${statement.optInRequestId ?? null}, ${statement.actorId ?? null})`);
+  const written = await one(
+    tx,
+    sql`INSERT INTO consents AS c (workspace_id, contact_id, purpose_id, status, granted_at, revoked_at, source)
+        VALUES (${workspaceId}, ${contactId}, ${purposeId}, ${status},
+          CASE WHEN ${status}::text = 'granted' THEN sally_now() END, CASE WHEN ${status}::text = 'denied' THEN sally_now() END, ${source})
+        ON CONFLICT (workspace_id, contact_id, channel, purpose_id) DO UPDATE SET
+          status = excluded.status, source = excluded.source, updated_at = sally_now(),
+          granted_at = coalesce(excluded.granted_at, c.granted_at),
+          revoked_at = CASE WHEN excluded.status = 'granted' THEN NULL ELSE excluded.revoked_at END
+        WHERE excluded.status <> 'pending' AND c.status <> excluded.status
+        RETURNING 1`,
+  );
+  if (written === null || status === 'pending') return written !== null;
+  const type = status === 'granted' ? 'consent_granted' : 'consent_revoked';
+  const data = JSON.stringify({ purpose_id: purposeId, channel: 'email', source });
+  await tx.query(sql`SELECT sally_append_event(${workspaceId}, ${type}, ${contactId}, NULL, ${data}::jsonb)`);
+  return true;
+}
