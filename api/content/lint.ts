@@ -36,21 +36,25 @@ export function toSource(content: WrittenContent) {
   };
 }
 
-/**
- * Checks content before it is saved; throws 422 with every finding's field, line and column. Runs in a thread with
- * limits, since nobody has looked at it yet.
- */
-export async function lintContent(
+/** Everything the lint finds, by field, line and column. Runs in a thread with limits: nobody has looked at it yet. */
+export async function findingsIn(
   sandbox: ContentSandbox,
   content: WrittenContent,
   declared: readonly TemplateVariable[],
   knownVariables: readonly string[],
-): Promise<ContentWarning[]> {
+): Promise<{ errors: ContentWarning[]; warnings: ContentWarning[] }> {
   const result = await withinCapacity(
     sandbox.lint({ ...toSource(content), declaredVariables: declared, knownVariables }),
   );
-  if (result.errors.length > 0) throw refusedContent(result.errors.slice(0, 20).map(placeOf));
-  return result.warnings.map((finding) => ({ code: finding.code, ...placeOf(finding) }));
+  const toWarning = (finding: LintFinding): ContentWarning => ({ code: finding.code, ...placeOf(finding) });
+  return { errors: result.errors.map(toWarning), warnings: result.warnings.map(toWarning) };
+}
+
+/** Checks content before it is saved: throws 422 with what is wrong, returns the warnings. */
+export async function lintContent(...args: Parameters<typeof findingsIn>): Promise<ContentWarning[]> {
+  const { errors, warnings } = await findingsIn(...args);
+  if (errors.length > 0) throw refusedContent(errors.slice(0, 20).map(({ code: _code, ...place }) => place));
+  return warnings;
 }
 
 /** The value of something that ran in the sandbox; throws 422 for what is wrong with the template. */

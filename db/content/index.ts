@@ -1,4 +1,6 @@
 /** Templates and frozen messages. */
+export * from './approvals';
+export * from './contact-layer';
 export * from './freeze';
 export * from './messages';
 export * from './template-variables';

@@ -1,0 +1,10 @@
+import type { AnyRoute } from '../http/route';
+import { messageRoutes } from './messages';
+import { previewRoutes } from './preview';
+import { templateRoutes } from './templates';
+
+export { findingsIn, lintContent, sandboxed, toSource, type WrittenContent } from './lint';
+export { previewLinks } from './preview';
+export { bodyTemplate, CONTENT_BODY_LIMIT, contextValues, subjectTemplate, warning } from './schemas';
+
+export const contentRoutes: AnyRoute[] = [...templateRoutes, ...previewRoutes, ...messageRoutes];

@@ -1,0 +1,6 @@
+/** Campaigns, their runs, and the rows that runs make in the ledger. */
+export * from './campaigns';
+export * from './materialise';
+export * from './progress';
+export * from './runs';
+export * from './stats';

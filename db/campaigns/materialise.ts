@@ -1,0 +1,190 @@
+import { MAX_ATTEMPTS, SOURCES } from '../../domain/delivery';
+import { changed, type Database, one, type Queryable, type Statement, sql } from '../../platform/postgres';
+import type { AudienceDefinition } from '../content';
+import { wakeLane } from '../delivery/enqueue';
+
+/** The counters of what no delivery process did: materialising and sweeping. */
+const NO_PROCESS = '00000000-0000-0000-0000-000000000000';
+
+/** What one batch did. */
+export type MaterialisedBatch =
+  /** The run is not SENDING or no longer MATERIALISING: nothing was inserted. */
+  | { kind: 'stopped' }
+  | {
+      kind: 'batch';
+      /** Contacts of the audience in this batch's range of ids. */
+      audience: number;
+      inserted: number;
+      /** True: the audience's end was reached, and the run is MATERIALISED. */
+      finished: boolean;
+      laneId: string;
+      /** True: this batch turned the lane on; after its commit, start or wake the lane's workflow. */
+      wake: boolean;
+    };
+
+interface RunForBatch {
+  status: string;
+  phase: string;
+  cursor: string | null;
+  message_id: string;
+  stream_id: string;
+  lane_id: string;
+  audience: AudienceDefinition | null;
+  purpose_id: string | null;
+  expires_at: Date | null;
+  now: Date;
+}
+
+/**
+ * Inserts one row for each of the next `size` contacts of a run's audience, in one transaction of its own that starts
+ * at the run's cursor and moves it: a killed batch leaves nothing, a repeated one goes on. The run row stays locked, so
+ * that a cancel waits for this batch and then sweeps everything it inserted.
+ *
+ * Everybody in the audience gets a row, also who is suppressed or has unsubscribed: they fail at the claim with their
+ * reason. `audience_size` grows by the audience's own count of the range, not by the number of inserted rows, so that
+ * the ledger compares two independent numbers.
+ */
+export function materialiseBatch(
+  db: Database,
+  run: { workspaceId: string; runId: string },
+  size: number,
+): Promise<MaterialisedBatch> {
+  return db.transaction(async (tx) => {
+    const row = await one<RunForBatch>(
+      tx,
+      sql`SELECT r.status, r.phase, r.materialise_cursor AS cursor, r.message_id, r.stream_id, s.lane_id, m.audience,
+            m.purpose_id, s.expires_at, sally_now() AS now
+          FROM campaign_runs r
+          JOIN streams s ON s.id = r.stream_id
+          JOIN messages m ON m.workspace_id = r.workspace_id AND m.id = r.message_id
+          WHERE r.workspace_id = ${run.workspaceId} AND r.id = ${run.runId} FOR NO KEY UPDATE OF r`,
+    );
+    if (row?.status !== 'SENDING' || row.phase !== 'MATERIALISING' || row.audience === null) return { kind: 'stopped' };
+    const result = await one<{ scanned: number; last: string | null; audience: number; inserted: number }>(
+      tx,
+      insertBatch(run.workspaceId, run.runId, row, row.audience, size),
+    );
+    if (!result) throw new Error('a batch gave no result');
+    const finished = result.scanned < size;
+    await tx.query(sql`
+      UPDATE campaign_runs SET materialise_cursor = coalesce(${result.last}::uuid, materialise_cursor),
+        audience_size = coalesce(audience_size, 0) + ${result.audience},
+        phase = ${finished ? 'MATERIALISED' : 'MATERIALISING'}, updated_at = sally_now()
+      WHERE workspace_id = ${run.workspaceId} AND id = ${run.runId}`);
+    if (result.inserted > 0) {
+      await tx.query(sql`
+        INSERT INTO run_counters (workspace_id, stream_id, process_id, materialised, queued)
+        VALUES (${run.workspaceId}, ${row.stream_id}, ${NO_PROCESS}, ${result.inserted}, ${result.inserted})
+        ON CONFLICT (stream_id, process_id, slot) DO UPDATE
+        SET materialised = run_counters.materialised + excluded.materialised,
+            queued = run_counters.queued + excluded.queued`);
+    }
+    // Last, since a drain that goes to sleep waits for this row.
+    const wake = result.inserted > 0 && (await wakeLane(tx, row.lane_id));
+    return {
+      kind: 'batch',
+      audience: result.audience,
+      inserted: result.inserted,
+      finished,
+      laneId: row.lane_id,
+      wake,
+    };
+  });
+}
+
+/**
+ * One statement, one snapshot: the page of ids, those of them that are the audience, and the insert. Ids of rows are
+ * UUIDv7 (RFC 9562, 5.7): this statement's milliseconds, then random bits. A default per row would cost more than the
+ * row.
+ */
+function insertBatch(
+  workspaceId: string,
+  runId: string,
+  run: RunForBatch,
+  audience: AudienceDefinition,
+  size: number,
+): Statement {
+  const source = SOURCES.CAMPAIGN;
+  const now = run.now;
+  return sql`
+    WITH page AS MATERIALIZED (${pageOfAudience(workspaceId, audience, run, size)}),
+    audience AS MATERIALIZED (
+      SELECT page.contact_id FROM page
+      WHERE ${audience.exclude.length === 0} OR NOT EXISTS (
+        SELECT 1 FROM audience_members x WHERE x.workspace_id = ${workspaceId}
+          AND x.audience_id = ANY (${audience.exclude}::uuid[]) AND x.contact_id = page.contact_id)),
+    inserted AS (
+      INSERT INTO deliveries (workspace_id, source_type, source_id, id, step_key, recipient_key, contact_id, message_id,
+        lane_id, stream_id, mx_group, class, priority, not_before, expires_at, max_attempts, created_at)
+      SELECT ${workspaceId}, 'CAMPAIGN', ${runId}, (${uuidPrefix(new Date())} || substr(gen_random_uuid()::text, 16))::uuid,
+        'send', c.id::text, c.id, ${run.message_id}::uuid, ${run.lane_id}::uuid, ${run.stream_id}::uuid,
+        coalesce(d.mx_group, 'other'), ${source.class}, ${source.priority}, ${now}::timestamptz,
+        ${run.expires_at}::timestamptz, ${MAX_ATTEMPTS}, ${now}::timestamptz
+      FROM audience
+      JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.id = audience.contact_id
+      LEFT JOIN mail_domains d ON d.domain = c.email_domain
+      ORDER BY c.id
+      ON CONFLICT DO NOTHING
+      RETURNING 1)
+    SELECT (SELECT count(*) FROM page) AS scanned, (SELECT max(contact_id::text)::uuid FROM page) AS last,
+      (SELECT count(*) FROM audience) AS audience, (SELECT count(*) FROM inserted) AS inserted`;
+}
+
+/** The next ids in order of contact; cheap by the primary keys of members and the index of consents. */
+function pageOfAudience(
+  workspaceId: string,
+  audience: AudienceDefinition,
+  run: Pick<RunForBatch, 'cursor' | 'purpose_id'>,
+  size: number,
+): Statement {
+  const after = run.cursor ?? NO_PROCESS;
+  if (audience.allConsented) {
+    return sql`SELECT contact_id FROM consents
+      WHERE workspace_id = ${workspaceId} AND purpose_id = ${run.purpose_id} AND status = 'granted' AND channel = 'email'
+        AND contact_id > ${after}
+      ORDER BY contact_id LIMIT ${size}`;
+  }
+  return sql`SELECT DISTINCT m.contact_id FROM unnest(${audience.include}::uuid[]) AS list (id)
+    CROSS JOIN LATERAL (
+      SELECT contact_id FROM audience_members
+      WHERE workspace_id = ${workspaceId} AND audience_id = list.id AND contact_id > ${after}
+      ORDER BY contact_id LIMIT ${size}) AS m
+    ORDER BY m.contact_id LIMIT ${size}`;
+}
+
+/** The first 15 characters of a UUIDv7 of this moment: 48 bits of milliseconds and the version. */
+function uuidPrefix(at: Date): string {
+  const digits = at.getTime().toString(16).padStart(12, '0');
+  return `${digits.slice(0, 8)}-${digits.slice(8)}-7`;
+}
+
+/** Cancels up to `size` waiting rows of a cancelled run; returns how many there were. */
+export function sweepBatch(db: Database, run: { workspaceId: string; runId: string }, size: number): Promise<number> {
+  return db.transaction(async (tx) => {
+    const stream = await one<{ stream_id: string; lane_id: string }>(
+      tx,
+      sql`SELECT r.stream_id, s.lane_id FROM campaign_runs r JOIN streams s ON s.id = r.stream_id
+          WHERE r.workspace_id = ${run.workspaceId} AND r.id = ${run.runId} AND r.status = 'CANCELLED'`,
+    );
+    if (!stream) return 0;
+    const swept = await changed(
+      tx,
+      sql`WITH waiting AS MATERIALIZED (
+            SELECT source_id, id FROM deliveries
+            WHERE lane_id = ${stream.lane_id} AND stream_id = ${stream.stream_id} AND status = 'QUEUED'
+            LIMIT ${size} FOR UPDATE SKIP LOCKED)
+          UPDATE deliveries d SET status = 'CANCELLED', reason = 'CAMPAIGN_CANCELLED'
+          FROM waiting w WHERE d.source_id = w.source_id AND d.id = w.id`,
+    );
+    if (swept > 0) await addCancelled(tx, run.workspaceId, stream.stream_id, swept);
+    return swept;
+  });
+}
+
+async function addCancelled(tx: Queryable, workspaceId: string, streamId: string, count: number): Promise<void> {
+  await tx.query(sql`
+    INSERT INTO run_counters (workspace_id, stream_id, process_id, queued, cancelled)
+    VALUES (${workspaceId}, ${streamId}, ${NO_PROCESS}, ${-count}, ${count})
+    ON CONFLICT (stream_id, process_id, slot) DO UPDATE
+    SET queued = run_counters.queued + excluded.queued, cancelled = run_counters.cancelled + excluded.cancelled`);
+}

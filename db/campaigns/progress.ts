@@ -1,0 +1,80 @@
+import type { CampaignRunCounts } from '../../domain/campaigns/contract';
+import { changed, many, one, type Queryable, sql } from '../../platform/postgres';
+
+/** A run's counts, summed over all processes. */
+export async function countRun(db: Queryable, streamId: string): Promise<CampaignRunCounts> {
+  const row = await one<CampaignRunCounts & Record<string, unknown>>(
+    db,
+    sql`SELECT coalesce(sum(materialised), 0)::bigint AS materialised, coalesce(sum(queued), 0)::bigint AS queued,
+          coalesce(sum(sending), 0)::bigint AS sending, coalesce(sum(sent), 0)::bigint AS sent,
+          coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(unconfirmed), 0)::bigint AS unconfirmed,
+          coalesce(sum(cancelled), 0)::bigint AS cancelled
+        FROM run_counters WHERE stream_id = ${streamId}`,
+  );
+  if (!row) throw new Error('a sum gave no row');
+  return row;
+}
+
+/** Begins a run whose time has come and whose message is what was approved. False: its state or message changed. */
+export async function beginRun(tx: Queryable, workspaceId: string, runId: string): Promise<boolean> {
+  const count = await changed(
+    tx,
+    sql`WITH run AS (
+          UPDATE campaign_runs r SET status = 'SENDING', phase = 'MATERIALISING', started_at = sally_now(),
+            stop_reason = NULL, version = r.version + 1, updated_at = sally_now()
+          FROM messages m
+          WHERE r.workspace_id = ${workspaceId} AND r.id = ${runId} AND r.status = 'SCHEDULED'
+            AND r.scheduled_at <= sally_now() AND m.workspace_id = r.workspace_id AND m.id = r.message_id
+            AND m.approval = 'APPROVED' AND m.sha256 = r.sha256
+          RETURNING r.stream_id)
+        UPDATE streams SET state = 'ACTIVE' FROM run WHERE streams.id = run.stream_id`,
+  );
+  return count === 1;
+}
+
+/**
+ * Closes a run: everybody has a row, and no row is queued or being sent. Rows whose outcome is unknown do not hold it
+ * open. Looked up in the ledger's own partial indexes, not in the counters. Seconds it took, or null: not yet.
+ */
+export async function finishRun(tx: Queryable, workspaceId: string, runId: string): Promise<number | null> {
+  const row = await one<{ seconds: number }>(
+    tx,
+    sql`UPDATE campaign_runs r SET status = 'SENT', completed_at = sally_now(), version = r.version + 1,
+          updated_at = sally_now()
+        FROM streams s
+        WHERE r.workspace_id = ${workspaceId} AND r.id = ${runId} AND r.status = 'SENDING'
+          AND r.phase = 'MATERIALISED' AND s.id = r.stream_id
+          AND NOT EXISTS (SELECT 1 FROM deliveries d
+            WHERE d.lane_id = s.lane_id AND d.stream_id = s.id AND d.status = 'QUEUED')
+          AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.stream_id = s.id AND d.status = 'SENDING')
+        RETURNING extract(epoch FROM r.completed_at - r.started_at)::float8 AS seconds`,
+  );
+  return row?.seconds ?? null;
+}
+
+/** Runs in a state that only their workflow can leave, oldest first. */
+export interface DueRun {
+  workspaceId: string;
+  runId: string;
+}
+
+/** How far ahead of its time a run's workflow must exist; before that, the one that scheduling started suffices. */
+const HORIZON = '1 hour';
+
+/**
+ * Open runs whose workflow must exist: due within the hour, sending, or cancelled with rows that still wait. For the
+ * watchdog, which starts what is missing.
+ */
+export async function dueRuns(db: Queryable, limit = 500): Promise<DueRun[]> {
+  const rows = await many<{ workspace_id: string; id: string }>(
+    db,
+    sql`SELECT r.workspace_id, r.id FROM campaign_runs r JOIN streams s ON s.id = r.stream_id
+        WHERE r.status = 'SENDING'
+           OR (r.status = 'SCHEDULED' AND r.scheduled_at < sally_now() + ${HORIZON}::interval)
+           OR (r.status = 'CANCELLED' AND r.updated_at > sally_now() - interval '30 days' AND EXISTS (
+                SELECT 1 FROM deliveries d
+                WHERE d.lane_id = s.lane_id AND d.stream_id = s.id AND d.status = 'QUEUED'))
+        ORDER BY r.scheduled_at LIMIT ${limit}`,
+  );
+  return rows.map((row) => ({ workspaceId: row.workspace_id, runId: row.id }));
+}
