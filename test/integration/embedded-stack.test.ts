@@ -47,10 +47,11 @@ async function waitFor(condition: () => boolean | Promise<boolean>): Promise<voi
 }
 
 describe('embedded Postgres', () => {
-  const start = (): Promise<EmbeddedPostgres> => startPostgres({ processes, dataDir: join(folder, 'postgres') });
+  const start = (durable = false): Promise<EmbeddedPostgres> =>
+    startPostgres({ processes, dataDir: join(folder, 'postgres'), durable });
 
   test('is safe, speaks UTF-8 and listens on loopback only; data survive a stop, a restart and a crash', async () => {
-    const server = await start();
+    const server = await start(true);
     const [facts] = await query(
       server,
       `SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS pages,
@@ -79,7 +80,7 @@ describe('embedded Postgres', () => {
     expect(server.port).toBe(port);
     expect(await query(server, 'SELECT n FROM kept ORDER BY n')).toEqual([{ n: 1 }, { n: 2 }]);
     await server.stop();
-    const again = await start();
+    const again = await start(true);
     expect(await query(again, 'SELECT count(*)::int AS n FROM kept')).toEqual([{ n: 2 }]);
     expect(readFileSync(again.current().logFile, 'utf8')).toContain('database system was not properly shut down');
   });
@@ -116,7 +117,12 @@ describe('embedded Postgres', () => {
 
   test('takes another port when its first choice is in use', async () => {
     const first = await start();
-    const second = await startPostgres({ processes, dataDir: join(folder, 'second'), port: first.port });
+    const second = await startPostgres({
+      processes,
+      dataDir: join(folder, 'second'),
+      port: first.port,
+      durable: false,
+    });
     expect(second.port).not.toBe(first.port);
     expect(await query(second, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
