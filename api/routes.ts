@@ -1,5 +1,6 @@
 import type { AnyRoute } from './http/route';
 import { senderRoutes } from './senders';
+import { workspaceRoutes } from './workspace';
 
 /** Every operation of the API, by area. */
-export const routes: AnyRoute[] = [...senderRoutes];
+export const routes: AnyRoute[] = [...workspaceRoutes, ...senderRoutes];

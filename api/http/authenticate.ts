@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import { findSessionPerson } from '../../db/workspace';
 import type { Role } from '../../domain/workspace/permissions';
 import { sha256 } from '../../platform/crypto';
 import { one, sql } from '../../platform/postgres';
@@ -41,12 +42,17 @@ export async function authenticateForWorkspace(
 ): Promise<Actor> {
   const token = bearer(request);
   if (token.startsWith(API_KEY_PREFIX)) {
-    const key = await one<{ workspace_id: string; id: string; user_id: string; scopes: string[]; role: Role }>(
-      deps.db,
-      sql`SELECT * FROM sally_find_api_key(${sha256(token)})`,
-    );
+    const key = await one<{
+      workspace_id: string;
+      id: string;
+      user_id: string;
+      scopes: string[];
+      role: Role;
+      touch: boolean;
+    }>(deps.db, sql`SELECT * FROM sally_find_api_key(${sha256(token)})`);
     if (!key) throw refused();
     if (key.workspace_id !== workspaceId) throw notFound('workspace');
+    if (key.touch) await deps.db.query(sql`SELECT sally_touch_api_key(${key.id})`);
     return { userId: key.user_id, role: key.role, apiKeyId: key.id, scopes: key.scopes };
   }
   const session = verifySession(deps.keyring, token);
@@ -60,8 +66,11 @@ export async function authenticateForWorkspace(
 }
 
 /** The signed-in person of a route outside any workspace; keys do not count. */
-export function authenticateSession(deps: ApiDependencies, request: Request): { userId: string; epoch: number } {
+export async function authenticateSession(
+  deps: ApiDependencies,
+  request: Request,
+): Promise<{ userId: string; epoch: number }> {
   const session = verifySession(deps.keyring, bearer(request));
-  if (!session) throw refused();
+  if (!session || !(await findSessionPerson(deps.db, session.userId, session.epoch))) throw refused();
   return session;
 }

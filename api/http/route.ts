@@ -112,6 +112,8 @@ export interface RouteDefinition<
   idempotent?: boolean;
   /** False: the handler opens its own transactions through deps (streams). Default true for "workspace". */
   transaction?: boolean;
+  /** True for a POST that changes nothing (a preview, a sign-in): it writes no audit row. */
+  readOnly?: boolean;
   /** Leaves the route out of the OpenAPI document (HTML pages). */
   hidden?: boolean;
   responses: Record<number, ResponseDefinition>;

@@ -86,6 +86,7 @@ export async function runRoute(
       throw new Problem(
         'forbidden',
         `This needs the permission ${route.permission}; your role ${actor.role}${actor.scopes ? ' with the scopes of this key' : ''} does not have it.`,
+        { members: { permission: route.permission } },
       );
     }
     const input = readInput();
@@ -109,7 +110,7 @@ export async function runRoute(
       );
     }
   } else if (route.access === 'session') {
-    const session = authenticateSession(deps, request);
+    const session = await authenticateSession(deps, request);
     answer = await route.handle({ ...base, userId: session.userId, sessionEpoch: session.epoch }, readInput());
   } else {
     answer = await route.handle({ ...base }, { ...readInput(), params: parse('params', route.params, request.params) });
@@ -171,6 +172,11 @@ export function toProblem(error: unknown): Problem {
     case '22P05':
     case '22021':
       return new Problem('validation-failed', 'A text holds a character that cannot be stored (NUL or broken UTF-8).');
+    case '22P02':
+    case '22003':
+    case '22007':
+    case '22008':
+      return new Problem('validation-failed', 'A number, date or id is out of the range that can be stored.');
     case '40001':
     case '40P01':
     case '55P03':

@@ -1,5 +1,8 @@
 import { extendZodWithOpenApi } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
+import { normaliseEmail, parseLocale } from '../../domain/contacts';
+import { canonicalTimeZone } from '../../domain/shared/zones';
+import { isUuid } from '../../platform/ids';
 import { Problem } from './problem';
 
 extendZodWithOpenApi(z);
@@ -31,6 +34,54 @@ export function plainText(max: number) {
     .refine((value) => !value.includes('\0'), 'must not contain NUL');
 }
 
+/** An address in its normalised form (domain/contacts/email.ts). */
+export const emailAddress = z
+  .string()
+  .max(1_000)
+  .transform((value, context) => {
+    const normalised = normaliseEmail(value);
+    if (normalised.ok) return normalised.email;
+    context.addIssue({ code: 'custom', message: normalised.message });
+    return z.NEVER;
+  })
+  .openapi({ type: 'string', format: 'email' });
+
+/** An IANA time zone in its usual spelling. */
+export const timeZone = z
+  .string()
+  .max(64)
+  .transform((value, context) => {
+    const zone = canonicalTimeZone(value);
+    if (zone !== null) return zone;
+    context.addIssue({ code: 'custom', message: 'must be an IANA time zone, for example "Europe/Berlin"' });
+    return z.NEVER;
+  })
+  .openapi({ type: 'string', example: 'Europe/Berlin' });
+
+/** A BCP 47 language tag in its canonical form. */
+export const locale = z
+  .string()
+  .max(35)
+  .transform((value, context) => {
+    const tag = parseLocale(value);
+    if (tag !== null) return tag;
+    context.addIssue({ code: 'custom', message: 'must be a BCP 47 language tag, for example "pt-BR"' });
+    return z.NEVER;
+  })
+  .openapi({ type: 'string', example: 'pt-BR' });
+
+/** A JSON object of at most `maxBytes` bytes, without NUL, which Postgres cannot store. */
+export function jsonObject(maxBytes: number) {
+  return z
+    .record(z.string(), z.unknown())
+    .refine(
+      (value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes,
+      `must be at most ${maxBytes} bytes of JSON`,
+    )
+    .refine((value) => !JSON.stringify(value).includes('\\u0000'), 'must not contain NUL')
+    .openapi({ type: 'object', additionalProperties: true });
+}
+
 /** `limit` and `cursor` of every list. */
 export const pageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -57,9 +108,21 @@ export function decodeCursor(cursor: string | undefined, parts: number): string[
       .parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
     return parsed;
   } catch {
-    const detail = 'The cursor is not one that this list gave out. Leave it away to start from the beginning.';
-    throw new Problem('validation-failed', detail, { errors: [{ pointer: '/query/cursor', detail }] });
+    throw badCursor();
   }
+}
+
+/** The id of a cursor of a list that is sorted by id; 422 when it is not one of ours. */
+export function decodeIdCursor(cursor: string | undefined): string | null {
+  const [key] = decodeCursor(cursor, 1) ?? [null];
+  if (key === null || key === undefined) return null;
+  if (!isUuid(key)) throw badCursor();
+  return key;
+}
+
+function badCursor(): Problem {
+  const detail = 'The cursor is not one that this list gave out. Leave it away to start from the beginning.';
+  return new Problem('validation-failed', detail, { errors: [{ pointer: '/query/cursor', detail }] });
 }
 
 /** Cuts a page out of `limit + 1` rows. */

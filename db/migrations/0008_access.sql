@@ -48,20 +48,32 @@ GRANT SELECT, INSERT, UPDATE ON users TO sally_worker;
 -- Made by sally_owner, owned by sally_worker afterwards, so that a look-up can see beyond one workspace but
 -- never more than the worker's rights.
 CREATE FUNCTION sally_find_api_key(hash bytea)
-  RETURNS TABLE (workspace_id uuid, id uuid, user_id uuid, scopes text[], role text)
+  RETURNS TABLE (workspace_id uuid, id uuid, user_id uuid, scopes text[], role text, touch boolean)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
   AS $$
-    SELECT k.workspace_id, k.id, k.user_id, k.scopes, m.role
+    SELECT k.workspace_id, k.id, k.user_id, k.scopes, m.role,
+      k.last_used_at IS NULL OR k.last_used_at < sally_now() - interval '10 minutes'
     FROM api_keys k
     JOIN memberships m ON m.workspace_id = k.workspace_id AND m.user_id = k.user_id
     JOIN users u ON u.id = k.user_id AND u.disabled_at IS NULL
     WHERE k.key_hash = hash AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > sally_now())
   $$;
 
+-- Notes that a key is in use; called at most every ten minutes, so that a busy key is no hot row.
+CREATE FUNCTION sally_touch_api_key(key_id uuid) RETURNS void
+  LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+  AS $$ UPDATE api_keys SET last_used_at = sally_now() WHERE id = key_id $$;
+
 CREATE FUNCTION sally_find_login(login_email text)
   RETURNS TABLE (id uuid, password_hash text, session_epoch integer)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
   AS $$ SELECT u.id, u.password_hash, u.session_epoch FROM users u WHERE u.email = login_email AND u.disabled_at IS NULL $$;
+
+-- The person of a session; no row = disabled, or the session has ended.
+CREATE FUNCTION sally_find_session(session_user_id uuid, epoch integer)
+  RETURNS TABLE (email text, name text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+  AS $$ SELECT u.email, u.name FROM users u WHERE u.id = session_user_id AND u.disabled_at IS NULL AND u.session_epoch = epoch $$;
 
 -- The role of a session's user in a workspace; no row = not a member, or the session has ended.
 CREATE FUNCTION sally_find_membership(session_user_id uuid, epoch integer, workspace uuid)
@@ -125,9 +137,15 @@ CREATE FUNCTION sally_create_user(new_email text, new_name text, new_password_ha
     ON CONFLICT (email) DO NOTHING RETURNING id
   $$;
 
-CREATE FUNCTION sally_set_password(for_user uuid, new_password_hash text) RETURNS void
+-- Ends every session of the person; audited in each of their workspaces. Returns the new session epoch.
+CREATE FUNCTION sally_set_password(for_user uuid, new_password_hash text) RETURNS integer
   LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
-  AS $$ UPDATE users SET password_hash = new_password_hash, session_epoch = session_epoch + 1 WHERE id = for_user $$;
+  AS $$
+    INSERT INTO audit_log (workspace_id, actor_type, actor_id, action, entity_type, entity_id)
+    SELECT m.workspace_id, 'user', for_user, 'user.set-password', 'user', for_user FROM memberships m WHERE m.user_id = for_user;
+    UPDATE users SET password_hash = new_password_hash, session_epoch = session_epoch + 1 WHERE id = for_user
+    RETURNING session_epoch
+  $$;
 
 -- A function's new owner needs CREATE on the schema, but only for this moment.
 GRANT CREATE ON SCHEMA public TO sally_worker;

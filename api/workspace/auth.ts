@@ -1,0 +1,172 @@
+import {
+  createUser,
+  findInvitationByToken,
+  findLogin,
+  findSessionPerson,
+  findWorkspacesOfSession,
+  insertMember,
+  setPassword,
+  takeInvitation,
+  writeAudit,
+} from '../../db/workspace';
+import { sha256 } from '../../platform/crypto';
+import { hashPassword, verifyPassword } from '../../platform/passwords';
+import type { ApiDependencies } from '../dependencies';
+import { invalidField, Problem } from '../http/problem';
+import { clientNetwork, limitRate } from '../http/rate-limit';
+import { defineRoute } from '../http/route';
+import { emailAddress, headerText, id, moment, z } from '../http/schemas';
+import { SESSION_SECONDS, signSession } from '../http/session-token';
+import { newPassword, role } from './schemas';
+
+const TAG = 'Sign-in';
+const QUARTER = 15 * 60;
+
+const session = z
+  .object({
+    token: z.string(),
+    expires_at: moment,
+    user: z.object({ id, email: z.string(), name: z.string() }),
+  })
+  .openapi('Session');
+
+const wrongPassword = () => new Problem('unauthenticated', 'The e-mail address or the password is wrong.');
+
+async function openSession(deps: ApiDependencies, userId: string, epoch: number) {
+  const person = await findSessionPerson(deps.db, userId, epoch);
+  if (!person) throw wrongPassword();
+  return {
+    token: signSession(deps.keyring, userId, epoch),
+    expires_at: new Date(Date.now() + SESSION_SECONDS * 1_000).toISOString(),
+    user: { id: userId, email: person.email, name: person.name },
+  };
+}
+
+/**
+ * Guessing is limited per address and network, per network, and (so that a stranger can hardly lock somebody out)
+ * generously per address. The same answer and the same work whether the address is known or not.
+ */
+export const createSession = defineRoute({
+  operationId: 'createSession',
+  method: 'post',
+  path: '/auth/sessions',
+  tag: TAG,
+  summary: 'Sign in',
+  description: 'Gives a session token for the Authorization header. It ends after 12 hours or with a new password.',
+  access: 'public',
+  readOnly: true,
+  body: z.strictObject({ email: z.string().max(1_000), password: z.string().max(1_000) }),
+  responses: { 201: { description: 'Signed in', schema: session } },
+  async handle(context, { body }) {
+    const { deps, raw } = context;
+    const parsed = emailAddress.safeParse(body.email);
+    const email = parsed.success ? parsed.data : '';
+    const network = clientNetwork(raw.request);
+    await limitRate(deps, 'sign-in', [
+      { forWhom: `${network} ${email}`, limit: 10, windowSeconds: QUARTER },
+      { forWhom: network, limit: 200, windowSeconds: QUARTER },
+      { forWhom: email, limit: 100, windowSeconds: QUARTER },
+    ]);
+    const login = email === '' ? null : await findLogin(deps.db, email);
+    const matches = await verifyPassword(login?.passwordHash ?? null, body.password);
+    if (!login || !matches) throw wrongPassword();
+    return { status: 201, body: await openSession(deps, login.userId, login.sessionEpoch) };
+  },
+});
+
+export const changePassword = defineRoute({
+  operationId: 'changePassword',
+  method: 'post',
+  path: '/auth/password',
+  tag: TAG,
+  summary: 'Change your password',
+  description: 'Ends every session of yours; the answer holds a new one.',
+  access: 'session',
+  body: z.strictObject({ current_password: z.string().max(1_000), new_password: newPassword }),
+  responses: { 201: { description: 'Changed; a new session', schema: session } },
+  async handle({ deps, userId, sessionEpoch }, { body }) {
+    await limitRate(deps, 'password', [{ forWhom: userId, limit: 10, windowSeconds: QUARTER }]);
+    const person = await findSessionPerson(deps.db, userId, sessionEpoch);
+    const login = person && (await findLogin(deps.db, person.email));
+    const matches = await verifyPassword(login?.passwordHash ?? null, body.current_password);
+    if (!matches) throw invalidField('current_password', 'is not your password');
+    const epoch = await setPassword(deps.db, userId, await hashPassword(body.new_password));
+    return { status: 201, body: await openSession(deps, userId, epoch) };
+  },
+});
+
+export const listOwnWorkspaces = defineRoute({
+  operationId: 'listOwnWorkspaces',
+  method: 'get',
+  path: '/auth/workspaces',
+  tag: TAG,
+  summary: 'List the workspaces that you are a member of',
+  access: 'session',
+  responses: {
+    200: {
+      description: 'Your workspaces',
+      schema: z.object({ items: z.array(z.object({ id, name: z.string(), slug: z.string(), role })) }),
+    },
+  },
+  async handle({ deps, userId, sessionEpoch }) {
+    return { status: 200, body: { items: await findWorkspacesOfSession(deps.db, userId, sessionEpoch) } };
+  },
+});
+
+export const acceptInvitation = defineRoute({
+  operationId: 'acceptInvitation',
+  method: 'post',
+  path: '/auth/invitations/accept',
+  tag: TAG,
+  summary: 'Accept an invitation',
+  description:
+    'Makes the invited person, or, where the address already belongs to somebody, asks for their password. The token is the capability; it works once.',
+  access: 'public',
+  body: z.strictObject({ token: z.string().max(200), name: headerText(200).min(1), password: newPassword }),
+  responses: {
+    201: {
+      description: 'A member now',
+      schema: z.object({ user_id: id, role, workspace: z.object({ id, name: z.string() }) }),
+    },
+  },
+  async handle(context, { body }) {
+    const { deps, raw, requestId } = context;
+    await limitRate(deps, 'invitation', [
+      { forWhom: clientNetwork(raw.request), limit: 60, windowSeconds: QUARTER },
+      { forWhom: body.token, limit: 10, windowSeconds: QUARTER },
+    ]);
+    const found = await findInvitationByToken(deps.db, sha256(body.token));
+    const ended = new Problem('gone', 'This invitation does not exist, was used, was revoked or has expired.');
+    if (!found) throw ended;
+    const { workspaceId, email } = found;
+    const known = await findLogin(deps.db, email);
+    if (known && !(await verifyPassword(known.passwordHash, body.password))) {
+      throw invalidField('password', 'The address has an account already: give its password.');
+    }
+    const passwordHash = known ? null : await hashPassword(body.password);
+    const userId = await deps.db.workspaceTransaction(workspaceId, async (tx) => {
+      if (!(await takeInvitation(tx, workspaceId, found.id))) throw ended;
+      const person = passwordHash === null ? null : await createUser(tx, { email, name: body.name, passwordHash });
+      const member = known?.userId ?? person;
+      // Somebody made an account for this address in this very moment (or it is disabled).
+      if (!member) throw new Problem('conflict', 'The address has an account. Try again with its password.');
+      if (!(await insertMember(tx, { workspaceId, userId: member, role: found.role }))) {
+        throw new Problem('conflict', 'You are a member of this workspace already.');
+      }
+      await writeAudit(tx, {
+        workspaceId,
+        actor: { type: 'user', userId: member },
+        action: 'invitation.accept',
+        entityType: 'invitation',
+        entityId: found.id,
+        new: { user_id: member, role: found.role },
+        requestId,
+      });
+      return member;
+    });
+    return {
+      status: 201,
+      body: { user_id: userId, role: found.role, workspace: { id: workspaceId, name: found.workspaceName } },
+    };
+  },
+});
