@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { isProcessAlive, tryLock, withLock } from '../../dev/file-lock';
+import { startInbox } from '../../dev/inbox';
 import { findPort, isPortFree } from '../../dev/ports';
 import { type EmbeddedPostgres, removePostgresData, startPostgres } from '../../dev/postgres';
 import { ProcessGroup } from '../../dev/processes';
@@ -47,11 +48,19 @@ async function waitFor(condition: () => boolean | Promise<boolean>): Promise<voi
 }
 
 describe('embedded Postgres', () => {
-  const start = (durable = false): Promise<EmbeddedPostgres> =>
-    startPostgres({ processes, dataDir: join(folder, 'postgres'), durable });
+  // One cluster for these tests: initdb takes most of their time.
+  let shared: string;
+  const start = (): Promise<EmbeddedPostgres> => startPostgres({ processes, dataDir: join(shared, 'postgres') });
+  beforeAll(() => {
+    shared = mkdtempSync(join(tmpdir(), 'sally-test-'));
+  });
+  afterAll(() => {
+    removePostgresData(join(shared, 'postgres'));
+    rmSync(shared, { recursive: true, force: true });
+  });
 
   test('is safe, speaks UTF-8 and listens on loopback only; data survive a stop, a restart and a crash', async () => {
-    const server = await start(true);
+    const server = await start();
     const [facts] = await query(
       server,
       `SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS pages,
@@ -80,7 +89,7 @@ describe('embedded Postgres', () => {
     expect(server.port).toBe(port);
     expect(await query(server, 'SELECT n FROM kept ORDER BY n')).toEqual([{ n: 1 }, { n: 2 }]);
     await server.stop();
-    const again = await start(true);
+    const again = await start();
     expect(await query(again, 'SELECT count(*)::int AS n FROM kept')).toEqual([{ n: 2 }]);
     expect(readFileSync(again.current().logFile, 'utf8')).toContain('database system was not properly shut down');
   });
@@ -279,8 +288,11 @@ describe('one stack per folder', () => {
   });
 
   test('a port that is in use is not handed out', async () => {
-    const server = await startPostgres({ processes, dataDir: join(folder, 'postgres'), durable: false });
-    expect(await isPortFree(server.port)).toBe(false);
-    expect(await findPort(server.port)).not.toBe(server.port);
+    const inbox = await startInbox({ smtpPort: 0, httpPort: 0 });
+    const port = Number(new URL(inbox.smtpUrl).port);
+    expect(await isPortFree(port)).toBe(false);
+    expect(await findPort(port)).not.toBe(port);
+    await inbox.close();
+    expect(await isPortFree(port)).toBe(true);
   });
 });
