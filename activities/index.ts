@@ -1,3 +1,4 @@
+import { createCampaignActivities } from './campaigns';
 import { createConsentActivities } from './consent';
 import type { ActivityDependencies } from './dependencies';
 import { createSenderActivities } from './senders';
@@ -5,6 +6,7 @@ import { createSenderActivities } from './senders';
 /** Activities of the control queue, by area. */
 export function createControlActivities(deps: ActivityDependencies) {
   return {
+    ...createCampaignActivities(deps),
     ...createConsentActivities(deps),
     ...createSenderActivities(deps),
   };

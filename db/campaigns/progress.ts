@@ -78,3 +78,37 @@ export async function dueRuns(db: Queryable, limit = 500): Promise<DueRun[]> {
   );
   return rows.map((row) => ({ workspaceId: row.workspace_id, runId: row.id }));
 }
+
+/** Whether rows of a cancelled run still wait to be cancelled. */
+export async function hasWaitingRows(db: Queryable, run: { stream_id: string; lane_id: string }): Promise<boolean> {
+  const row = await one<{ waiting: boolean }>(
+    db,
+    sql`SELECT EXISTS (SELECT 1 FROM deliveries
+          WHERE lane_id = ${run.lane_id} AND stream_id = ${run.stream_id} AND status = 'QUEUED') AS waiting`,
+  );
+  return row?.waiting ?? false;
+}
+
+/** Appends an event about a campaign's run, in the transaction of the change it tells of. */
+export async function appendRunEvent(
+  tx: Queryable,
+  type: string,
+  run: { workspace_id: string; campaign_id: string; id: string },
+  data: Record<string, unknown> = {},
+): Promise<void> {
+  await tx.query(sql`
+    SELECT sally_append_event(${run.workspace_id}, ${type}, NULL, ${run.campaign_id},
+      ${JSON.stringify({ run_id: run.id, ...data })}::jsonb)`);
+}
+
+/** Tells the operators that a run stopped because what was approved is not what would be sent. */
+export async function raiseApprovalAlert(
+  tx: Queryable,
+  run: { workspace_id: string; campaign_id: string; id: string },
+): Promise<void> {
+  const message =
+    'A campaign was due, but its approval is void: it is paused. Have its message approved, then resume it.';
+  await tx.query(sql`
+    SELECT sally_raise_alert(${run.workspace_id}, 'campaign-approval-void', ${run.id}, 'critical', ${message},
+      ${JSON.stringify({ campaign_id: run.campaign_id, run_id: run.id })}::jsonb)`);
+}

@@ -7,6 +7,9 @@ export const CAMPAIGN_RUN_WORKFLOW = 'campaignRun';
 /** "The run's row changed, or its last message was settled": the workflow re-reads it. A hint; losing one is harmless. */
 export const CAMPAIGN_RUN_CHANGED_SIGNAL = 'changed';
 
+/** Where the run stands, with its counts. */
+export const CAMPAIGN_RUN_PROGRESS_QUERY = 'progress';
+
 export interface CampaignRunInput {
   workspaceId: string;
   runId: string;
