@@ -11,6 +11,7 @@ import {
 } from './header';
 import { MimeError } from './mime-error';
 import {
+  type BodyFacts,
   base64,
   base64Length,
   examine,
@@ -146,6 +147,9 @@ interface PreparedPart {
   encoding: TransferEncoding;
 }
 
+/** Never seen behind withCrLf; would be encoded rather than sent. */
+const ODD_LINE_ENDS: BodyFacts = { ascii: false, longestLine: Number.POSITIVE_INFINITY, hasNul: false };
+
 /** Turns text into encoded bytes in memory that is kept from message to message. */
 class PartWriter {
   private readonly raw = [new Scratch(), new Scratch()];
@@ -154,11 +158,16 @@ class PartWriter {
   constructor(private readonly delimiter: Buffer) {}
 
   prepare(text: string, allow8Bit: boolean, slot: 0 | 1): PreparedPart {
-    const lines = withCrLf(text);
     const raw = this.raw[slot] as Scratch;
-    raw.reserve(lines.length * 3);
-    const length = raw.bytes.write(lines, 0, 'utf8');
-    const facts = examine(raw.bytes, raw.words, 0, length);
+    raw.reserve(text.length * 3);
+    let length = raw.bytes.write(text, 0, 'utf8');
+    let facts = examine(raw.bytes, raw.words, length);
+    if (facts === null) {
+      const lines = withCrLf(text);
+      raw.reserve(lines.length * 3);
+      length = raw.bytes.write(lines, 0, 'utf8');
+      facts = examine(raw.bytes, raw.words, length) ?? ODD_LINE_ENDS;
+    }
     const identity = identityEncoding(facts, allow8Bit);
     if (identity !== null && !holds(raw.bytes, length, this.delimiter)) {
       return { bytes: raw.bytes, length, encoding: identity };
@@ -191,7 +200,7 @@ function holds(bytes: Buffer, length: number, delimiter: Buffer): boolean {
   return bytes.subarray(0, length).includes(delimiter);
 }
 
-/** Every line end, of whatever kind, becomes CR LF. */
+/** Every line end, of whatever kind, becomes CR LF. Content that has them already does not come here. */
 function withCrLf(text: string): string {
   const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
   return lines.replace(/\n/g, '\r\n');

@@ -21,41 +21,44 @@ const SPACE = 32;
 const EQUALS = 61;
 
 /**
- * Looks at a body whose line ends are CR LF. Reads whole words and stops at control characters only.
- * @param words the same memory as bytes; start must be a multiple of four
+ * Looks at bytes[0, end). Reads whole words and stops at control characters only.
+ * @param words the same memory as bytes
+ * @returns null as soon as a line end is not CR LF
  */
-export function examine(bytes: Buffer, words: Int32Array, start: number, end: number): BodyFacts {
+export function examine(bytes: Buffer, words: Int32Array, end: number): BodyFacts | null {
   let high = 0;
   let longest = 0;
-  let lineStart = start;
+  let lineStart = 0;
   let hasNul = false;
-  let index = start;
-  const lastWord = end - ((end - start) & 3);
-  for (; index < lastWord; index += 4) {
-    const four = words[index >> 2] as number;
-    high |= four;
-    // "Some octet is below 14": line ends, tabs, NUL.
-    if (((four - 0x0e0e0e0e) & ~four & 0x80808080) === 0) {
-      continue;
+  const lastWord = end & ~3;
+  for (let index = 0; index < end; index += 4) {
+    let stop = end;
+    if (index < lastWord) {
+      const four = words[index >> 2] as number;
+      high |= four;
+      // "Some octet is below 14": line ends, tabs, NUL.
+      if (((four - 0x0e0e0e0e) & ~four & 0x80808080) === 0) {
+        continue;
+      }
+      stop = index + 4;
     }
-    for (let at = index; at < index + 4; at++) {
-      const byte = bytes[at];
+    for (let at = index; at < stop; at++) {
+      const byte = bytes[at] as number;
       if (byte === LF) {
+        if (at === 0 || bytes[at - 1] !== CR) {
+          return null;
+        }
         longest = Math.max(longest, at - lineStart - 1);
         lineStart = at + 1;
+      } else if (byte === CR) {
+        if (at + 1 === end || bytes[at + 1] !== LF) {
+          return null;
+        }
       } else if (byte === 0) {
         hasNul = true;
+      } else {
+        high |= byte;
       }
-    }
-  }
-  for (; index < end; index++) {
-    const byte = bytes[index] as number;
-    high |= byte;
-    if (byte === LF) {
-      longest = Math.max(longest, index - lineStart - 1);
-      lineStart = index + 1;
-    } else if (byte === 0) {
-      hasNul = true;
     }
   }
   longest = Math.max(longest, end - lineStart);
@@ -72,11 +75,15 @@ export function identityEncoding(facts: BodyFacts, eightBitAllowed: boolean): '7
 
 const HEX = Buffer.from('0123456789ABCDEF');
 
-/** 1 for octets that quoted-printable leaves alone wherever they stand. */
+/** 1 for octets that quoted-printable leaves alone, white space included though not before a line end. */
 const PLAIN = new Uint8Array(256);
-for (let octet = 33; octet <= 126; octet++) {
+for (let octet = SPACE; octet <= 126; octet++) {
   PLAIN[octet] = octet === EQUALS ? 0 : 1;
 }
+PLAIN[TAB] = 1;
+
+/** Characters before the "=" of a soft line break (RFC 2045 section 6.7, rule 5). */
+const MAX_QUOTED = 75;
 
 /** Upper bound of {@link quotedPrintable}'s output: all escaped, with soft line breaks. */
 export const quotedPrintableBound = (octets: number): number => octets * 3 + Math.ceil(octets / 24) * 3 + 8;
@@ -88,38 +95,60 @@ export const quotedPrintableBound = (octets: number): number => octets * 3 + Mat
 export function quotedPrintable(bytes: Buffer, start: number, end: number, target: Buffer, offset: number): number {
   let out = offset;
   let column = 0;
-  for (let index = start; index < end; index++) {
-    const byte = bytes[index] as number;
-    if (byte === CR && bytes[index + 1] === LF && index + 1 < end) {
-      target[out++] = CR;
-      target[out++] = LF;
-      column = 0;
-      index++;
-      continue;
-    }
-    // White space before a line end would be lost on the way (rule 3).
-    const plain = PLAIN[byte] === 1 || ((byte === SPACE || byte === TAB) && !atLineEnd(bytes, index + 1, end));
-    if (column + (plain ? 1 : 3) > 75) {
-      target[out++] = EQUALS;
-      target[out++] = CR;
-      target[out++] = LF;
-      column = 0;
-    }
-    if (plain) {
+  let index = start;
+  while (index < end) {
+    const runEnd = Math.min(end, index + MAX_QUOTED - column);
+    const runStart = index;
+    while (index < runEnd) {
+      const byte = bytes[index] as number;
+      if (PLAIN[byte] === 0) {
+        break;
+      }
       target[out++] = byte;
-      column++;
+      index++;
+    }
+    column += index - runStart;
+    const lineEnds = index === end || (bytes[index] === CR && bytes[index + 1] === LF && index + 1 < end);
+    if (lineEnds) {
+      const last = target[out - 1];
+      // White space before a line end would be lost on the way (rule 3).
+      if (column > 0 && (last === SPACE || last === TAB)) {
+        out--;
+        if (column + 2 > MAX_QUOTED) {
+          out = softBreak(target, out);
+        }
+        out = escaped(target, out, last);
+      }
+      if (index < end) {
+        target[out++] = CR;
+        target[out++] = LF;
+        index += 2;
+      }
+      column = 0;
+    } else if (column + 3 > MAX_QUOTED || PLAIN[bytes[index] as number] === 1) {
+      out = softBreak(target, out);
+      column = 0;
     } else {
-      target[out++] = EQUALS;
-      target[out++] = HEX[byte >> 4] as number;
-      target[out++] = HEX[byte & 15] as number;
+      out = escaped(target, out, bytes[index] as number);
       column += 3;
+      index++;
     }
   }
   return out;
 }
 
-function atLineEnd(bytes: Buffer, index: number, end: number): boolean {
-  return index >= end || (bytes[index] === CR && bytes[index + 1] === LF);
+function softBreak(target: Buffer, out: number): number {
+  target[out] = EQUALS;
+  target[out + 1] = CR;
+  target[out + 2] = LF;
+  return out + 3;
+}
+
+function escaped(target: Buffer, out: number, octet: number): number {
+  target[out] = EQUALS;
+  target[out + 1] = HEX[octet >> 4] as number;
+  target[out + 2] = HEX[octet & 15] as number;
+  return out + 3;
 }
 
 /** Exact length of {@link base64}'s output. */
