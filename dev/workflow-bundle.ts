@@ -21,7 +21,7 @@ export async function workflowBundle(): Promise<{ codePath: string }> {
   await withLock(`${BUNDLE}.lock`, async () => {
     if (isFresh()) return;
     // A process of its own: webpack inside a Jest environment is slow and meets Jest's module system.
-    await run(process.execPath, tsxArguments('dev/build-workflow-bundle.ts', BUNDLE), { cwd: PROJECT });
+    await run(process.execPath, tsxArguments('dev/workflow-bundle-main.ts', BUNDLE), { cwd: PROJECT });
   });
   return { codePath: BUNDLE };
 }

@@ -30,7 +30,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sally-test-'));
   const codePath = join(folder, 'bundle.js');
   const workflows = join(__dirname, '..', 'support', 'fixtures', 'waiting-workflows.ts');
-  await promisify(execFile)(process.execPath, tsxArguments('dev/build-workflow-bundle.ts', codePath, workflows), {
+  await promisify(execFile)(process.execPath, tsxArguments('dev/workflow-bundle-main.ts', codePath, workflows), {
     cwd: PROJECT,
   });
   const [address, namespace] = await Promise.all([temporalAddress(), testNamespace('waiting')]);

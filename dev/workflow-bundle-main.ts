@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { PROJECT } from './tsx';
 
-/** `build-workflow-bundle.ts <target> [workflows file]`: bundles workflows/index.ts by default. See workflow-bundle.ts. */
+/** `workflow-bundle-main.ts <target> [workflows file]`: bundles workflows/index.ts by default. See workflow-bundle.ts. */
 async function main(target: string, workflowsPath: string): Promise<void> {
   // A source saved while webpack runs must count as newer than the bundle.
   const begun = new Date();
