@@ -81,7 +81,9 @@ function describe(step: OptInStep): string {
     case 'closed':
       return 'done';
     case 'wait':
-      return step.for === 'reminder' ? 'waiting for the confirmation; a reminder is next' : 'waiting for the confirmation, until it expires';
+      return step.for === 'reminder'
+        ? 'waiting for the confirmation; a reminder is next'
+        : 'waiting for the confirmation, until it expires';
     case 'send-confirmation':
       return 'enqueueing the confirmation mail';
     case 'send-reminder':

@@ -5,7 +5,7 @@ import { applyPendingProfile, reactivateContact } from './contacts';
 import {
   closeAsConfirmed,
   findOptInRequest,
-  lockContact,
+  lockOptInContact,
   type OpenedRequest,
   type OptInRequestRow,
   openOptInRequest,
@@ -79,7 +79,7 @@ export async function renewOptIn(tx: Queryable, link: FromLink): Promise<RenewRe
   const { workspaceId, requestId } = link;
   const found = await lockRequest(tx, workspaceId, requestId);
   if (!found) return null;
-  const contact = await lockContact(tx, workspaceId, found.contact_id);
+  const contact = await lockOptInContact(tx, workspaceId, found.contact_id);
   if (found.status === 'CONFIRMED' || !contact?.emailHash.equals(found.email_hash)) {
     return { request: found, opened: null };
   }

@@ -1,15 +1,22 @@
 import {
+  applyFieldChanges,
   applySubmission,
-  EMPTY_PROFILE,
   type FieldChanges,
-  type FieldSnapshot,
   isEmptyChange,
-  type Profile,
   type ProfileChanges,
   profileDifference,
   snapshotProblem,
+  validateFields,
 } from '../../domain/contacts';
 import { one, type Queryable, sql } from '../../platform/postgres';
+import {
+  activeFieldDefinitions,
+  changeContact,
+  createContact,
+  findContactId,
+  lockContact,
+  toProfile,
+} from '../contacts';
 import type { PendingProfile } from './opt-in-requests';
 
 /**
@@ -18,83 +25,53 @@ import type { PendingProfile } from './opt-in-requests';
  */
 export async function findOrCreateContact(
   tx: Queryable,
-  contact: {
-    workspaceId: string;
-    email: string;
-    emailHash: Buffer;
-    origin: 'SIGN_UP' | 'SYSTEM';
-    status?: 'ACTIVE' | 'UNSUBSCRIBED';
-  },
+  contact: { workspaceId: string; email: string; emailHash: Buffer; origin: 'SIGN_UP' | 'SYSTEM' },
 ): Promise<{ contactId: string; created: boolean }> {
-  const { workspaceId, email } = contact;
-  const made = await one<{ id: string; fields: Record<string, unknown> }>(
-    tx,
-    sql`INSERT INTO contacts (workspace_id, email, email_hash, status, fields)
-        SELECT ${workspaceId}, ${email}, ${contact.emailHash}, ${contact.status ?? 'ACTIVE'}, coalesce(
-          (SELECT jsonb_object_agg(name, default_value) FROM contact_field_definitions
-           WHERE workspace_id = ${workspaceId} AND archived_at IS NULL AND default_value IS NOT NULL), '{}')
-        ON CONFLICT (workspace_id, email) DO NOTHING RETURNING id, fields`,
-  );
-  if (made) {
-    const payload = Object.keys(made.fields).length > 0 ? { email, fields: made.fields } : { email };
-    await tx.query(sql`INSERT INTO submissions (workspace_id, contact_id, origin, payload)
-      VALUES (${workspaceId}, ${made.id}, ${contact.origin}, ${JSON.stringify(payload)})`);
-    await tx.query(
-      sql`SELECT sally_append_event(${workspaceId}, 'contact_created', ${made.id}, NULL,
-            ${JSON.stringify({ origin: contact.origin })}::jsonb)`,
-    );
-    return { contactId: made.id, created: true };
-  }
-  const known = await one<{ id: string }>(
-    tx,
-    sql`SELECT id FROM contacts WHERE workspace_id = ${workspaceId} AND email = ${email}`,
-  );
-  if (!known) throw new Error('a contact could be neither made nor found');
-  return { contactId: known.id, created: false };
+  const { workspaceId, email, emailHash, origin } = contact;
+  // A visitor cannot be asked for required fields that the form does not show.
+  const definitions = (await activeFieldDefinitions(tx, workspaceId)).map((field) => ({ ...field, required: false }));
+  const defaults = validateFields(definitions, {}, { mode: 'create' });
+  const fields = defaults.ok && Object.keys(defaults.fields).length > 0 ? defaults.fields : undefined;
+  const made = await createContact(tx, workspaceId, { email, fields }, emailHash, {
+    origin,
+    originId: null,
+    actorId: null,
+  });
+  if (made) return { contactId: made.id, created: true };
+  const contactId = await findContactId(tx, workspaceId, email);
+  if (contactId === null) throw new Error('a contact could be neither made nor found');
+  return { contactId, created: false };
 }
 
 /**
- * Applies what the visitor typed, now confirmed, as one submission. Values that would make the custom fields larger
- * than allowed are left out rather than losing the confirmation.
- * @returns whether the profile changed
+ * Applies what the visitor typed, now confirmed, as one submission. Custom fields that would take more room than
+ * allowed are left out rather than losing the confirmation.
  */
 export async function applyPendingProfile(
   tx: Queryable,
   change: { workspaceId: string; contactId: string; requestId: string; profile: PendingProfile },
-): Promise<boolean> {
-  const { workspaceId, contactId } = change;
-  const row = await one<{
-    first_name: string;
-    last_name: string;
-    locale: string | null;
-    time_zone: string | null;
-    fields: FieldSnapshot;
-  }>(
-    tx,
-    sql`SELECT first_name, last_name, locale, time_zone, fields FROM contacts
-        WHERE workspace_id = ${workspaceId} AND id = ${contactId}`,
-  );
-  if (!row) throw new Error('the contact is gone');
-  const before: Profile = {
-    ...EMPTY_PROFILE,
-    firstName: row.first_name || null,
-    lastName: row.last_name || null,
-    locale: row.locale,
-    timeZone: row.time_zone,
-    fields: row.fields,
+): Promise<void> {
+  const { workspaceId, profile } = change;
+  const contact = await lockContact(tx, workspaceId, change.contactId);
+  if (!contact) throw new Error('the contact is gone');
+  const before = toProfile(contact);
+  // Checked against the definitions before it was stored.
+  const fields = profile.fields as FieldChanges | undefined;
+  const fits = fields === undefined || snapshotProblem(applyFieldChanges(before.fields, fields)) === null;
+  const wanted: ProfileChanges = {
+    firstName: profile.first_name,
+    lastName: profile.last_name,
+    locale: profile.locale,
+    timeZone: profile.time_zone,
+    fields: fits ? fields : undefined,
   };
-  let after = applySubmission(before, toChanges(change.profile));
-  if (snapshotProblem(after.fields)) after = { ...after, fields: before.fields };
-  const changes = profileDifference(before, after);
-  if (isEmptyChange(changes)) return false;
-  await tx.query(sql`
-    UPDATE contacts SET first_name = ${after.firstName ?? ''}, last_name = ${after.lastName ?? ''}, locale = ${after.locale},
-      time_zone = ${after.timeZone}, fields = ${JSON.stringify(after.fields)}, version = version + 1, updated_at = sally_now()
-    WHERE workspace_id = ${workspaceId} AND id = ${contactId}`);
-  await tx.query(sql`INSERT INTO submissions (workspace_id, contact_id, origin, origin_id, payload)
-    VALUES (${workspaceId}, ${contactId}, 'SIGN_UP', ${change.requestId}, ${JSON.stringify(toPayload(changes))})`);
-  await tx.query(sql`SELECT sally_append_event(${workspaceId}, 'contact_updated', ${contactId}, NULL, '{"origin":"SIGN_UP"}'::jsonb)`);
-  return true;
+  const changes = profileDifference(before, applySubmission(before, wanted));
+  if (isEmptyChange(changes)) return;
+  await changeContact(tx, workspaceId, contact, changes, null, {
+    origin: 'SIGN_UP',
+    originId: change.requestId,
+    actorId: null,
+  });
 }
 
 /** A person who confirms an opt-in wants mail again. Bounces and complaints are facts about the address and stay. */
@@ -105,26 +82,4 @@ export async function reactivateContact(tx: Queryable, workspaceId: string, cont
         WHERE workspace_id = ${workspaceId} AND id = ${contactId} AND status = 'UNSUBSCRIBED' RETURNING 1`,
   );
   return row !== null;
-}
-
-function toChanges(profile: PendingProfile): ProfileChanges {
-  return {
-    firstName: profile.first_name,
-    lastName: profile.last_name,
-    locale: profile.locale,
-    timeZone: profile.time_zone,
-    // Checked against the definitions before it was stored.
-    fields: profile.fields as FieldChanges | undefined,
-  };
-}
-
-/** The names of `submissions.payload`. */
-function toPayload(changes: ProfileChanges): Record<string, unknown> {
-  return {
-    ...(changes.firstName !== undefined ? { first_name: changes.firstName } : {}),
-    ...(changes.lastName !== undefined ? { last_name: changes.lastName } : {}),
-    ...(changes.locale !== undefined ? { locale: changes.locale } : {}),
-    ...(changes.timeZone !== undefined ? { time_zone: changes.timeZone } : {}),
-    ...(changes.fields !== undefined ? { fields: changes.fields } : {}),
-  };
 }

@@ -40,7 +40,11 @@ export interface OpenedRequest {
 }
 
 /** Locks a contact by id; null when it does not exist or was erased. */
-export async function lockContact(tx: Queryable, workspaceId: string, contactId: string): Promise<OptInContact | null> {
+export async function lockOptInContact(
+  tx: Queryable,
+  workspaceId: string,
+  contactId: string,
+): Promise<OptInContact | null> {
   const row = await one<{ id: string; email_hash: Buffer }>(
     tx,
     sql`SELECT id, email_hash FROM contacts
@@ -125,7 +129,11 @@ export interface OptInRequestRow {
 }
 
 /** The request; one whose time is over counts as EXPIRED even if no workflow has closed it yet. */
-export function findOptInRequest(db: Queryable, workspaceId: string, requestId: string): Promise<OptInRequestRow | null> {
+export function findOptInRequest(
+  db: Queryable,
+  workspaceId: string,
+  requestId: string,
+): Promise<OptInRequestRow | null> {
   return one(
     db,
     sql`SELECT r.id, r.contact_id, r.purpose_id, p.name AS purpose_name, p.wording_version AS purpose_wording_version,
@@ -233,7 +241,12 @@ export function lockForMail(tx: Queryable, workspaceId: string, requestId: strin
   );
 }
 
-export async function markMailsEnqueued(tx: Queryable, workspaceId: string, requestId: string, mails: number): Promise<void> {
+export async function markMailsEnqueued(
+  tx: Queryable,
+  workspaceId: string,
+  requestId: string,
+  mails: number,
+): Promise<void> {
   await tx.query(sql`UPDATE opt_in_requests SET mails_enqueued = ${mails}, updated_at = sally_now()
     WHERE workspace_id = ${workspaceId} AND id = ${requestId}`);
 }

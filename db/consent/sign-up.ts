@@ -2,7 +2,13 @@ import type { Queryable } from '../../platform/postgres';
 import { writeAudit } from '../workspace';
 import { recordConsent } from './consents';
 import { findOrCreateContact } from './contacts';
-import { lockContact, type OpenedRequest, openOptInRequest, type PendingProfile, type VisitorTrace } from './opt-in-requests';
+import {
+  lockOptInContact,
+  type OpenedRequest,
+  openOptInRequest,
+  type PendingProfile,
+  type VisitorTrace,
+} from './opt-in-requests';
 import type { PurposeRow } from './purposes';
 
 export interface SignUp {
@@ -24,7 +30,7 @@ export interface SignUp {
 export async function signUp(tx: Queryable, input: SignUp): Promise<OpenedRequest> {
   const { workspaceId, purpose } = input;
   const { contactId, created } = await findOrCreateContact(tx, { ...input, origin: 'SIGN_UP' });
-  const contact = await lockContact(tx, workspaceId, contactId);
+  const contact = await lockOptInContact(tx, workspaceId, contactId);
   if (!contact) throw new Error('the contact is gone');
   const locale = input.profile.locale ?? null;
   const opened = await openOptInRequest(tx, { ...input, contact, locale });

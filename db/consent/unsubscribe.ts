@@ -68,7 +68,7 @@ export interface Unsubscribe {
  * messages of that category stop. Test mail goes to people of the workspace: its link has no effect.
  *
  * A transactional message may have gone to an address without a contact. No bulk mail can reach such an address now,
- * but a later import could make it a contact: so one is made, UNSUBSCRIBED from the start. Suppressing the address
+ * but a later import could make it a contact: so one is made and unsubscribed like any other. Suppressing the address
  * instead would also stop what its owner may need, such as receipts.
  */
 export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<void> {
@@ -86,7 +86,13 @@ export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<vo
   let changed: boolean;
   if (choice === 'category' && delivery.category_id !== null) {
     const categoryId = delivery.category_id;
-    changed = await setCategoryPreference(tx, { workspaceId, contactId, categoryId, subscribed: false, source: 'LINK' });
+    changed = await setCategoryPreference(tx, {
+      workspaceId,
+      contactId,
+      categoryId,
+      subscribed: false,
+      source: 'LINK',
+    });
   } else {
     const left = await leaveEverything(tx, workspaceId, contactId);
     const revoked = await revokePurpose(tx, input, contactId);
@@ -95,7 +101,12 @@ export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<vo
   const first = await recordEngagement(tx, workspaceId, delivery);
   if (!first && !changed) return;
 
-  const data = { source_id: delivery.source_id, delivery_id: delivery.id, scope: choice, category_id: delivery.category_id };
+  const data = {
+    source_id: delivery.source_id,
+    delivery_id: delivery.id,
+    scope: choice,
+    category_id: delivery.category_id,
+  };
   await tx.query(sql`SELECT sally_append_event(${workspaceId}, 'email_unsubscribed', ${contactId}, ${delivery.campaign_id},
     ${JSON.stringify(data)}::jsonb)`);
   await writeAudit(tx, {
@@ -121,7 +132,6 @@ async function contactOfAddress(
     email: delivery.address,
     emailHash: delivery.address_hash,
     origin: 'SYSTEM',
-    status: 'UNSUBSCRIBED',
   });
   return contactId;
 }
@@ -158,7 +168,11 @@ async function revokePurpose(tx: Queryable, input: Unsubscribe, contactId: strin
 }
 
 /** At most one UNSUBSCRIBE per delivery; false when it is there already. */
-async function recordEngagement(tx: Queryable, workspaceId: string, delivery: UnsubscribableDelivery): Promise<boolean> {
+async function recordEngagement(
+  tx: Queryable,
+  workspaceId: string,
+  delivery: UnsubscribableDelivery,
+): Promise<boolean> {
   const row = await one(
     tx,
     sql`INSERT INTO engagements (workspace_id, source_id, delivery_id, kind, actor, occurred_at)

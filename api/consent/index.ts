@@ -1,0 +1,17 @@
+import type { AnyRoute } from '../http/route';
+import { categoryRoutes } from './categories';
+import { confirmPages } from './confirm-pages';
+import { consentRoutes } from './consents';
+import { purposeRoutes } from './purposes';
+import { signUpRoutes } from './sign-up';
+import { unsubscribePages } from './unsubscribe-pages';
+
+/** Operations and public pages of the consent area. */
+export const consentAreaRoutes: AnyRoute[] = [
+  ...purposeRoutes,
+  ...categoryRoutes,
+  ...consentRoutes,
+  ...signUpRoutes,
+  ...confirmPages,
+  ...unsubscribePages,
+];

@@ -1,0 +1,3 @@
+/** Rules of tracking: tokens in links, who acted. */
+export * from './actor';
+export * from './message-token';
