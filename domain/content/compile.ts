@@ -1,7 +1,7 @@
 import { classifyExecution, type Execution } from './growth';
 import { readHtml, splice } from './html-source';
 import { lexTemplate } from './jinja-lexer';
-import { extractLinks } from './links';
+import { CLICK_BASE_VARIABLE, extractLinks } from './links';
 import { deriveText } from './plain-text';
 import { analyseTemplate, type TemplateAnalysis } from './references';
 
@@ -46,7 +46,9 @@ export interface CompiledContent {
 export const OPEN_URL_VARIABLE = '_open_url';
 
 /** Variables whose values are URLs of ours: written as they are, since escaped slashes look like an attempt to hide. */
-const OUR_URLS: ReadonlySet<string> = new Set(['unsubscribe_url', 'preferences_url', 'confirm_url', 'view_url']);
+export const OUR_URLS: ReadonlySet<string> = new Set([
+  ...['unsubscribe_url', 'preferences_url', 'confirm_url', CLICK_BASE_VARIABLE, OPEN_URL_VARIABLE],
+]);
 
 /**
  * Compiles a message, once per version. Order matters: the text is derived from the author's HTML, before links are
@@ -142,7 +144,8 @@ function writeOurUrlsPlainly(html: string): string {
   return splice(html, edits);
 }
 
-function readsOf(analyses: readonly TemplateAnalysis[]): Record<string, readonly string[] | null> {
+/** Which variables templates read, see `CompiledContent.reads`. */
+export function readsOf(analyses: readonly TemplateAnalysis[]): Record<string, readonly string[] | null> {
   const reads = new Map<string, Set<string> | null>();
   for (const { path } of analyses.flatMap(({ references }) => references)) {
     const [root = '', property] = path;

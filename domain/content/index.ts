@@ -1,6 +1,13 @@
 /** Rules about message content: templates, links, contexts, hashes. Pure but for `createContentSandbox`, which has threads. */
 export * from './canonical-hash';
-export * from './compile';
+export {
+  type CompiledContent,
+  type CompileOptions,
+  type ContentSource,
+  compileContent,
+  ensureUnsubscribe,
+  OPEN_URL_VARIABLE,
+} from './compile';
 export * from './context';
 export { ContentError, MAX_OUTPUT_LENGTH, type TemplateError } from './engine';
 export type { Execution } from './growth';

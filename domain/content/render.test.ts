@@ -8,7 +8,7 @@ import {
   type RenderContext,
   trackableConstants,
 } from './context';
-import { ContentError } from './engine';
+import { ContentError, renderOnce } from './engine';
 import { render, renderForRecipient } from './render';
 
 const PLAIN: CompileOptions = { unsubscribeLink: false, trackOpens: false, trackClicks: false };
@@ -210,6 +210,58 @@ describe('renderForRecipient', () => {
         );
       }),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe('long texts', () => {
+  const long = 'Lorem ipsum dolor sit amet, consectetur adipiscing elit, ünd so weiter.';
+  const pieces = fc.constantFrom(
+    ...[
+      long,
+      `\n  ${long}\n\n`,
+      `${long}{`,
+      ' ',
+      '\n',
+      '; 0;',
+      'ü',
+      '{{ a }}',
+      '{{- a -}}',
+      '{# c -#}',
+      '{%- raw -%}{{ x }}',
+      '{% endraw %}',
+    ],
+    ...[
+      '{% if a %}',
+      '{%- if b -%}',
+      '{% else %}',
+      '{%- endif -%}',
+      '{% endif %}',
+      '{% for x in l %}',
+      '{{ x }}',
+      '{% endfor -%}',
+      '"',
+      "{{ '}}' }}",
+    ],
+  );
+
+  it('take no part in rendering, and all in its result', () => {
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 14 }), fc.string({ unit: 'grapheme' }), (parts, a) => {
+        const source = parts.join('');
+        const context = { a, l: [1, 2], unsubscribe_url: 'https://s.example/?a=1&b=2' };
+        const compiled = compileContent({ subject: 's', html: source, text: source }, PLAIN);
+        let expected: string[] | null = null;
+        try {
+          expected = [renderOnce(compiled.html, context, true), renderOnce(compiled.text, context, false)];
+        } catch {
+          // Unbalanced tags: render must fail too.
+        }
+        if (expected === null) expect(() => render(compiled, context)).toThrow(ContentError);
+        else if (source.trim() !== '')
+          expect([render(compiled, context).html, render(compiled, context).text]).toEqual(expected);
+      }),
+      { numRuns: 1_500 },
     );
   });
 });

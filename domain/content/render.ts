@@ -1,9 +1,11 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Environment } from 'minijinja-js';
-import type { CompiledContent } from './compile';
+import { type CompiledContent, OUR_URLS, readsOf } from './compile';
 import { lookUp, type RecipientLayers, type RenderContext } from './context';
 import { ContentError, checkedLength, createEnvironment, renderOnce, templateError } from './engine';
 import { headerSafe } from './header-text';
+import { analyseTemplate } from './references';
+import { Skeleton } from './skeleton';
 
 export interface RenderedMessage {
   /** One line, without control characters; to be encoded by whoever writes the header. */
@@ -16,6 +18,10 @@ export interface RenderedMessage {
 interface Prepared {
   readonly environment: Environment;
   readonly separator: string;
+  /** null if the whole text goes through the engine. */
+  readonly skeleton: Skeleton | null;
+  /** What the engine still reads. */
+  readonly engineReads: CompiledContent['reads'];
 }
 
 const TEMPLATE = 'message';
@@ -29,10 +35,7 @@ const prepared = new WeakMap<CompiledContent, Prepared>();
  * @throws ContentError with the part and the place of the failure, as far as the engine tells
  */
 export function render(compiled: CompiledContent, context: RenderContext): RenderedMessage {
-  return renderValues(
-    compiled,
-    pickReads(compiled, (name) => (Object.hasOwn(context, name) ? context[name] : undefined)),
-  );
+  return renderWith(compiled, (name) => (Object.hasOwn(context, name) ? context[name] : undefined));
 }
 
 /**
@@ -44,28 +47,34 @@ export function renderForRecipient(
   constants: RenderContext,
   recipient: RecipientLayers,
 ): RenderedMessage {
-  return renderValues(
-    compiled,
-    pickReads(compiled, (name) => lookUp(name, constants, recipient)),
-  );
+  return renderWith(compiled, (name) => lookUp(name, constants, recipient));
 }
 
-function renderValues(compiled: CompiledContent, values: RenderContext): RenderedMessage {
-  const { environment, separator } = prepared.get(compiled) ?? prepare(compiled);
+function renderWith(compiled: CompiledContent, find: (name: string) => unknown): RenderedMessage {
+  const { environment, separator, skeleton, engineReads } = prepared.get(compiled) ?? prepare(compiled);
+  const values = pickReads(engineReads, find);
   let output: string;
   try {
     output = environment.renderTemplate(TEMPLATE, values);
   } catch (error) {
     prepared.delete(compiled);
-    throw explain(compiled, values, error);
+    throw explain(compiled, pickReads(compiled.reads, find), error);
   }
   checkedLength(output);
   const htmlStart = output.indexOf(separator);
   const textStart = output.indexOf(separator, htmlStart + separator.length);
+  const subject = headerSafe(output.slice(0, htmlStart));
+  const html = output.slice(htmlStart + separator.length, textStart);
+  const text = output.slice(textStart + separator.length);
+  if (skeleton === null) return { subject, html, text };
+  const written = (variable: string): string => {
+    const value = find(variable);
+    return typeof value === 'string' ? value : '';
+  };
   return {
-    subject: headerSafe(output.slice(0, htmlStart)),
-    html: output.slice(htmlStart + separator.length, textStart),
-    text: output.slice(textStart + separator.length),
+    subject,
+    html: checkedLength(skeleton.restore(html, written)),
+    text: checkedLength(skeleton.restore(text, written)),
   };
 }
 
@@ -75,19 +84,27 @@ function prepare(compiled: CompiledContent): Prepared {
   // Random, so that no recipient's data can contain it. Each part is parsed alone by the lint, so none can reach into
   // the next; `with` keeps its variables to itself.
   const separator = `\u001e${randomUUID()}\u001e`;
-  const parts = [inScope(compiled.subject, 'false'), inScope(compiled.html, '"html"'), inScope(compiled.text, 'false')];
+  // Isolated templates may do anything with text, such as counting its characters.
+  const isolated = compiled.execution === 'isolated';
+  const skeleton = isolated ? null : new Skeleton(`\u001e${randomBytes(8).toString('hex')}`, OUR_URLS);
+  const html = skeleton?.extract(compiled.html, true) ?? compiled.html;
+  const text = skeleton?.extract(compiled.text, false) ?? compiled.text;
+  const parts = [inScope(compiled.subject, 'false'), inScope(html, '"html"'), inScope(text, 'false')];
   try {
     environment.addTemplate(TEMPLATE, parts.join(separator));
   } catch (error) {
     throw explain(compiled, {}, error);
   }
-  const result = { environment, separator };
+  const engineReads = readsOf([compiled.subject, html, text].map(analyseTemplate));
+  const result = { environment, separator, skeleton, engineReads };
   prepared.set(compiled, result);
   return result;
 }
 
 function inScope(template: string, escaping: string): string {
-  return `{% with %}{% autoescape ${escaping} %}${template}{% endautoescape %}{% endwith %}`;
+  // A brace at the very end would make a tag together with what follows it here.
+  const closed = template.endsWith('{') ? `${template.slice(0, -1)}{{ "{" }}` : template;
+  return `{% with %}{% autoescape ${escaping} %}${closed}{% endautoescape %}{% endwith %}`;
 }
 
 /** Renders part by part, with positions, to say where it failed. */
@@ -108,7 +125,7 @@ function explain(compiled: CompiledContent, values: RenderContext, error: unknow
  * The part of a context that a content reads. null and undefined are left out, at any depth, because Jinja's
  * `default` filter gives its value for what is missing only.
  */
-function pickReads({ reads }: CompiledContent, find: (name: string) => unknown): Record<string, unknown> {
+function pickReads(reads: CompiledContent['reads'], find: (name: string) => unknown): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const name in reads) {
     const value = find(name);
