@@ -120,7 +120,7 @@ export async function showMessage(context: WorkspaceContext, messageId: string) 
 }
 
 const list = defineRoute({
-  operationId: 'list-messages',
+  operationId: 'listMessages',
   method: 'get',
   path: PATH,
   tag: 'Content',
@@ -143,7 +143,7 @@ const list = defineRoute({
 });
 
 const get = defineRoute({
-  operationId: 'get-message',
+  operationId: 'getMessage',
   method: 'get',
   path: `${PATH}/{message_id}`,
   tag: 'Content',
@@ -156,7 +156,7 @@ const get = defineRoute({
 });
 
 const approve = defineRoute({
-  operationId: 'approve-message',
+  operationId: 'approveMessage',
   method: 'post',
   path: `${PATH}/{message_id}/approve`,
   tag: 'Content',
@@ -177,7 +177,7 @@ const approve = defineRoute({
 });
 
 const reject = defineRoute({
-  operationId: 'reject-message',
+  operationId: 'rejectMessage',
   method: 'post',
   path: `${PATH}/{message_id}/reject`,
   tag: 'Content',

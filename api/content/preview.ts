@@ -59,7 +59,7 @@ export function toPreview(preview: Preview) {
 }
 
 const preview = defineRoute({
-  operationId: 'preview-template',
+  operationId: 'previewTemplate',
   method: 'post',
   path: '/workspaces/{ws}/email-marketing/templates/{template_id}/preview',
   tag: 'Content',

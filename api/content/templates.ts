@@ -55,7 +55,7 @@ async function knownVariables(context: WorkspaceContext): Promise<string[]> {
 }
 
 const list = defineRoute({
-  operationId: 'list-templates',
+  operationId: 'listTemplates',
   method: 'get',
   path: PATH,
   tag: 'Content',
@@ -82,7 +82,7 @@ const list = defineRoute({
 });
 
 const create = defineRoute({
-  operationId: 'create-template',
+  operationId: 'createTemplate',
   method: 'post',
   path: PATH,
   tag: 'Content',
@@ -132,7 +132,7 @@ const create = defineRoute({
 });
 
 const get = defineRoute({
-  operationId: 'get-template',
+  operationId: 'getTemplate',
   method: 'get',
   path: `${PATH}/{template_id}`,
   tag: 'Content',
@@ -148,7 +148,7 @@ const get = defineRoute({
 });
 
 const update = defineRoute({
-  operationId: 'update-template',
+  operationId: 'updateTemplate',
   method: 'patch',
   path: `${PATH}/{template_id}`,
   tag: 'Content',
@@ -210,7 +210,7 @@ const update = defineRoute({
 });
 
 const remove = defineRoute({
-  operationId: 'delete-template',
+  operationId: 'deleteTemplate',
   method: 'delete',
   path: `${PATH}/{template_id}`,
   tag: 'Content',
