@@ -1,5 +1,6 @@
 import { createCampaignActivities } from './campaigns';
 import { createConsentActivities } from './consent';
+import { createContactActivities } from './contacts';
 import type { ActivityDependencies } from './dependencies';
 import { createSenderActivities } from './senders';
 
@@ -8,6 +9,7 @@ export function createControlActivities(deps: ActivityDependencies) {
   return {
     ...createCampaignActivities(deps),
     ...createConsentActivities(deps),
+    ...createContactActivities(deps),
     ...createSenderActivities(deps),
   };
 }

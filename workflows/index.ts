@@ -2,3 +2,6 @@
 export * from './campaign-run';
 export * from './check-provider';
 export * from './double-opt-in';
+export * from './import-contacts';
+export * from './sending-lane';
+export * from './watchdog';

@@ -44,7 +44,8 @@ CREATE FUNCTION sally_search_contacts(uuid, text, text, text, uuid, integer) RET
       WHERE c.workspace_id = $1 AND lower(c.last_name) ~>=~ $2 AND lower(c.last_name) ~<~ ($2 || chr(1114111)))
     SELECT c.* FROM (SELECT id FROM found WHERE $5 IS NULL OR id < $5 ORDER BY id DESC) f
     JOIN contacts c ON c.workspace_id = $1 AND c.id = f.id
-    WHERE c.erased_at IS NULL AND ($3 IS NULL OR c.status = $3) AND ($4 IS NULL OR c.tags @> ARRAY[$4])
+    -- Beyond the caller's workspace it sees nothing, whatever it is asked.
+    WHERE $1 = sally_workspace() AND c.erased_at IS NULL AND ($3 IS NULL OR c.status = $3) AND ($4 IS NULL OR c.tags @> ARRAY[$4])
     ORDER BY c.id DESC LIMIT $6
   $$;
 

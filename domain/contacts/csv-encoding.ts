@@ -24,6 +24,11 @@ export class Utf8Decoder {
 
   constructor(private atStart: boolean) {}
 
+  /** Bytes taken that are not part of the text yet. */
+  get pendingBytes(): number {
+    return this.pending.length;
+  }
+
   /** The text of the next bytes, or why they are none. */
   decode(chunk: Buffer): { ok: true; text: string } | ({ ok: false } & EncodingProblem) {
     let bytes = this.pending.length > 0 ? Buffer.concat([this.pending, chunk]) : chunk;

@@ -1,0 +1,3 @@
+/** Static lists and their members as stored. */
+export * from './audiences';
+export * from './members';

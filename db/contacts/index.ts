@@ -1,0 +1,10 @@
+/** Contacts, custom fields, submissions, uploads and imports as stored. */
+export * from './contacts';
+export * from './field-definitions';
+export * from './import-batch';
+export * from './import-dry-run';
+export * from './import-jobs';
+export * from './import-rejections';
+export * from './save';
+export * from './submissions';
+export * from './uploads';
