@@ -1,6 +1,7 @@
 import { createCampaignActivities } from './campaigns';
 import { createConsentActivities } from './consent';
 import { createContactActivities } from './contacts';
+import { createDeliveryControlActivities } from './delivery/control';
 import type { ActivityDependencies } from './dependencies';
 import { createSenderActivities } from './senders';
 
@@ -10,6 +11,7 @@ export function createControlActivities(deps: ActivityDependencies) {
     ...createCampaignActivities(deps),
     ...createConsentActivities(deps),
     ...createContactActivities(deps),
+    ...createDeliveryControlActivities(deps),
     ...createSenderActivities(deps),
   };
 }

@@ -58,6 +58,11 @@ export async function openBreaker(
       await tx.query(sql`
         UPDATE suppressions SET state = 'HELD' WHERE workspace_id = ${open.workspaceId}
           AND evidence ->> 'delivery_id' = ANY (${open.sample}::text[])`);
+      await tx.query(sql`
+        UPDATE contacts c SET status = 'ACTIVE', version = c.version + 1, updated_at = sally_now()
+        FROM suppressions s WHERE s.workspace_id = ${open.workspaceId} AND s.state = 'HELD'
+          AND s.evidence ->> 'delivery_id' = ANY (${open.sample}::text[])
+          AND c.workspace_id = s.workspace_id AND c.email_hash = s.address_hash AND c.status = 'BOUNCED'`);
     }
   });
 }

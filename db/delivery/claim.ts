@@ -7,6 +7,7 @@ import { FACTS_COLUMNS, FACTS_JOINS, type FactsRow } from './facts';
 export interface LockedRow extends FactsRow {
   source_id: string;
   id: string;
+  contact_id: string | null;
   attempts: number;
   max_attempts: number;
   data_drops: number;
@@ -30,7 +31,7 @@ function lockText(keys: 'one-source' | 'many-sources'): string {
   return `
     WITH row AS MATERIALIZED (
       SELECT ${LOCK_COLUMNS} FROM deliveries d WHERE ${where} AND d.status = 'QUEUED' FOR UPDATE SKIP LOCKED)
-    SELECT row.source_id, row.id, row.attempts, row.max_attempts, row.data_drops, ${FACTS_COLUMNS}, sally_now() AS now
+    SELECT row.source_id, row.id, row.contact_id, row.attempts, row.max_attempts, row.data_drops, ${FACTS_COLUMNS}, sally_now() AS now
     FROM row ${FACTS_JOINS}`;
 }
 

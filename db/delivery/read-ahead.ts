@@ -1,5 +1,5 @@
 import type { SendWindow } from '../../domain/campaigns/send-window';
-import type { MessageClass, SourceType } from '../../domain/delivery';
+import type { DrainShare, MessageClass, SourceType } from '../../domain/delivery';
 import { many, type Queryable, sql } from '../../platform/postgres';
 
 /** An active stream of a lane; small enough to be read at every look. */
@@ -10,13 +10,15 @@ export interface ActiveStream {
   run_id: string | null;
   priority: number;
   send_window: SendWindow | null;
+  /** The rules' clock at the read. */
+  now: Date;
 }
 
 /** The streams of a lane that may send now, most urgent first. */
 export function activeStreams(db: Queryable, laneId: string): Promise<ActiveStream[]> {
   return many<ActiveStream>(
     db,
-    sql`SELECT s.id, s.source_type, r.id AS run_id, s.priority, s.send_window
+    sql`SELECT s.id, s.source_type, r.id AS run_id, s.priority, s.send_window, sally_now() AS now
         FROM streams s LEFT JOIN campaign_runs r ON r.stream_id = s.id
         WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE'
         ORDER BY s.priority, s.id`,
@@ -80,12 +82,6 @@ function readAheadText(source: keyof typeof SOURCE_FILTER, parted: boolean): str
       ORDER BY d.not_before LIMIT p.rows
     ) AS d
     LEFT JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = d.contact_id`;
-}
-
-/** Which share of a lane's rows a drain takes when several processes drain it: rows whose id hashes to `part`. */
-export interface DrainShare {
-  part: number;
-  of: number;
 }
 
 /** Reads due rows without locks, a fair share of every pair. */

@@ -4,6 +4,7 @@ import { CONTROL_TASK_QUEUE } from '../shared/task-queues';
 /** Names and inputs of the delivery area's workflows, shared by workflows, activities and api. */
 export const SENDING_LANE_WORKFLOW = 'sendingLane';
 export const WATCHDOG_WORKFLOW = 'watchdog';
+export const MAINTAIN_PARTITIONS_WORKFLOW = 'maintainPartitions';
 
 /** "There is work": sent only by who turned lanes.awake on, never once per message. */
 export const LANE_WAKE_SIGNAL = 'wake';
@@ -30,4 +31,38 @@ export function laneWorkflow(input: SendingLaneInput): WorkflowStart {
     summary: 'Sends what is due on one lane',
     signal: { name: LANE_WAKE_SIGNAL },
   };
+}
+
+/** Which share of a lane's rows one drain takes when several processes drain it: rows whose id hashes to `part`. */
+export interface DrainShare {
+  part: number;
+  of: number;
+}
+
+export interface DrainLaneInput {
+  laneId: string;
+  share?: DrainShare;
+}
+
+export type DrainLaneResult =
+  /** No row of the lane waits. */
+  | { kind: 'empty' }
+  /** Due rows are left; `parts`: so many that every delivery process should take a share. */
+  | { kind: 'more'; parts: boolean }
+  /** Rows wait; worth another look after `ms`, or when woken. */
+  | { kind: 'sleep'; ms: number };
+
+/** Ids of live delivery processes, each polling a task queue of its own. */
+export interface LiveProcesses {
+  processIds: string[];
+}
+
+/** What one round of the watchdog found and mended; counts only. */
+export interface WatchdogReport {
+  lostRows: number;
+  lanes: number;
+  workflows: number;
+  expired: number;
+  cancelled: number;
+  settledByPolicy: number;
 }

@@ -20,7 +20,9 @@ export type VerdictReason =
   | 'CONSENT_MISSING'
   | 'CONSENT_DENIED'
   | 'CATEGORY_UNSUBSCRIBED'
-  | 'OPT_IN_LIMIT';
+  | 'OPT_IN_LIMIT'
+  /** The template cannot be rendered for this recipient. */
+  | 'RENDERING_FAILED';
 
 export type Verdict =
   | { kind: 'OK' }

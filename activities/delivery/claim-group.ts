@@ -1,0 +1,194 @@
+import { takeProviderDay, takeRateSlots } from '../../db/delivery/capacity';
+import {
+  type ClaimedRow,
+  groupExists,
+  type LockedRow,
+  lockGroup,
+  type RefusedRow,
+  writeClaim,
+} from '../../db/delivery/claim';
+import { toFacts } from '../../db/delivery/facts';
+import { takeOptInUnits } from '../../db/delivery/opt-in-limit';
+import { judge } from '../../domain/delivery';
+import type { Logger } from '../../platform/log';
+import type { Database } from '../../platform/postgres';
+import type { Candidate } from './candidate';
+import { type Pace, paceOf } from './pace';
+import type { ChosenRoute } from './sender-directory';
+
+/** What a claim needs to know besides its candidates. */
+export interface ClaimRequest {
+  claimId: string;
+  workspaceId: string;
+  laneId: string;
+  streamId: string;
+  processId: string;
+  route: ChosenRoute;
+  candidates: Candidate[];
+  /** The workspace's local date: key of daily capacity. */
+  today: (now: Date) => string;
+}
+
+/** A row that is SENDING now, with what its settle needs. */
+export interface Claimed {
+  candidate: Candidate;
+  row: LockedRow;
+}
+
+export interface Claim {
+  claimId: string;
+  claimedAt: Date;
+  capDate: string | null;
+  claimed: Claimed[];
+  /** Rows whose verdict was not OK. */
+  refused: number;
+  /** When the first may begin, and the distance between two; null = at once. */
+  pace: Pace | null;
+  /** Set when the provider's day is used up. */
+  dayExhausted: boolean;
+  /** True when the COMMIT's answer was lost: the rows are SENDING, and nothing of them may be written any more. */
+  uncertain: boolean;
+}
+
+/**
+ * Claims a group: locks, gathers facts, judges, takes capacity last, writes SENDING (design, section 4 "Claim").
+ * Null: nothing of it was left to claim.
+ */
+export async function claimGroup(db: Database, log: Logger, request: ClaimRequest): Promise<Claim | null> {
+  const { claimId } = request;
+  let written: Claim | null = null;
+  try {
+    return await db.transaction(async (tx) => {
+      const keys = keysOf(request.candidates);
+      const { rows, now } = await lockGroup(tx, keys);
+      if (now === null) return null;
+      const byId = new Map(request.candidates.map((candidate) => [candidate.due.id, candidate]));
+      const passed: Claimed[] = [];
+      const refused: RefusedRow[] = [];
+      for (const row of rows) {
+        const candidate = byId.get(row.id);
+        if (!candidate) continue;
+        const verdict = judge(toFacts(row), now);
+        if (verdict.kind !== 'OK') refused.push({ sourceId: row.source_id, id: row.id, verdict });
+        else if (candidate.failure)
+          refused.push({ sourceId: row.source_id, id: row.id, verdict: { kind: 'FAIL', reason: candidate.failure } });
+        // What was rendered belongs to another version of the contact: leave the row, the next look renders it again.
+        else if (row.contact_version === candidate.due.contact_version) passed.push({ candidate, row });
+      }
+      const limited = await withinOptInLimit(tx, request.workspaceId, passed, refused, now);
+      const capacity = await takeCapacity(tx, request, limited, now);
+      const claim: Claim = {
+        claimId,
+        claimedAt: now,
+        capDate: capacity.capDate,
+        claimed: capacity.claimed,
+        refused: refused.length,
+        pace: capacity.pace,
+        dayExhausted: capacity.dayExhausted,
+        uncertain: false,
+      };
+      await writeClaim(tx, {
+        workspaceId: request.workspaceId,
+        laneId: request.laneId,
+        streamId: request.streamId,
+        routeId: request.route.routeId,
+        routeReason: request.route.reason,
+        processId: request.processId,
+        claimId,
+        claimedAt: now,
+        capDate: capacity.capDate,
+        claimed: capacity.claimed.map(toClaimedRow),
+        refused,
+      });
+      written = claim;
+      return claim;
+    });
+  } catch (error) {
+    if (written === null) throw error;
+    return resolveUnknownCommit(db, log, written, error);
+  }
+}
+
+/** After an unknown COMMIT the group is re-read before anything else; its rows are handed back unsent. */
+async function resolveUnknownCommit(db: Database, log: Logger, claim: Claim, error: unknown): Promise<Claim | null> {
+  log.warn({ err: error, claimId: claim.claimId }, 'the outcome of a claim is not known; reading it again');
+  for (;;) {
+    try {
+      return (await groupExists(db, claim.claimId)) ? { ...claim, uncertain: true } : null;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+function keysOf(candidates: Candidate[]): { sourceIds: string[]; deliveryIds: string[] } {
+  const sources = new Set(candidates.map((candidate) => candidate.due.source_id));
+  return {
+    sourceIds: sources.size === 1 ? [...sources] : candidates.map((candidate) => candidate.due.source_id),
+    deliveryIds: candidates.map((candidate) => candidate.due.id),
+  };
+}
+
+function toClaimedRow({ candidate, row }: Claimed): ClaimedRow {
+  return {
+    sourceId: row.source_id,
+    id: row.id,
+    address: candidate.address,
+    recipientName: candidate.recipientName,
+    addressHash: row.email_hash,
+  };
+}
+
+type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
+
+async function withinOptInLimit(
+  tx: Transaction,
+  workspaceId: string,
+  passed: Claimed[],
+  refused: RefusedRow[],
+  now: Date,
+): Promise<Claimed[]> {
+  const mails = passed.flatMap(({ row }) =>
+    row.message_class === 'opt-in' && row.email_hash
+      ? [{ sourceId: row.source_id, deliveryId: row.id, addressHash: row.email_hash }]
+      : [],
+  );
+  if (mails.length === 0) return passed;
+  const granted = await takeOptInUnits(tx, workspaceId, mails);
+  return passed.filter(({ row }) => {
+    if (row.message_class !== 'opt-in' || granted.has(row.id)) return true;
+    // Another process took the last unit between the facts and the lock: look again in an hour.
+    const until = new Date(now.getTime() + 3_600_000);
+    refused.push({ sourceId: row.source_id, id: row.id, verdict: { kind: 'DEFER', reason: 'OPT_IN_LIMIT', until } });
+    return false;
+  });
+}
+
+/** Takes units in (kind, resource) order, last in the transaction, so that nobody waits for them long. */
+async function takeCapacity(
+  tx: Transaction,
+  request: ClaimRequest,
+  passed: Claimed[],
+  now: Date,
+): Promise<{ claimed: Claimed[]; capDate: string | null; pace: Pace | null; dayExhausted: boolean }> {
+  const { sender } = request.route;
+  let claimed = passed;
+  let capDate: string | null = null;
+  let dayExhausted = false;
+  if (sender.kind === 'provider' && sender.limits.perDay !== null && passed.length > 0) {
+    capDate = request.today(now);
+    const units = await takeProviderDay(tx, {
+      workspaceId: request.workspaceId,
+      providerId: sender.providerId,
+      date: capDate,
+      limit: sender.limits.perDay,
+      wanted: passed.length,
+    });
+    dayExhausted = units < passed.length;
+    claimed = passed.slice(0, units);
+  }
+  const limit = request.route.rateLimit;
+  if (limit === null || claimed.length === 0) return { claimed, capDate, pace: null, dayExhausted };
+  const firstInMs = await takeRateSlots(tx, limit, claimed.length);
+  return { claimed, capDate, pace: paceOf(firstInMs, limit.perSecond), dayExhausted };
+}

@@ -1,0 +1,179 @@
+import type { OutgoingMessage } from '../../channels/connector';
+import { type Compose, createComposer } from '../../channels/mime';
+import { type FrozenMessage, findMessage } from '../../db/content';
+import type { DueRow } from '../../db/delivery/read-ahead';
+import {
+  addRecipient,
+  type ContentSandbox,
+  campaignConstants,
+  type RenderContext,
+  type RenderedMessage,
+  recipientName,
+  render,
+} from '../../domain/content';
+import { sealMessageToken } from '../../domain/tracking/message-token';
+import { one, sql } from '../../platform/postgres';
+import type { ActivityDependencies } from '../dependencies';
+import type { Candidate } from './candidate';
+import type { MessageSigner } from './signer';
+
+/** Contents kept in memory; a campaign is one. */
+const MOST_CONTENTS = 200;
+
+/** A frozen message with everything that is the same for all its recipients. */
+export interface LoadedContent {
+  message: FrozenMessage;
+  constants: RenderContext;
+  compose: Compose;
+  messageDomain: string;
+  /** Bulk mail carries List-Unsubscribe and an unsubscribe link; campaign tests show them too. */
+  unsubscribe: boolean;
+}
+
+/** What the route says about the form of the message. */
+export interface MessageForm {
+  lane: string;
+  /** Whether the server is known to take 8-bit bodies. */
+  eightBitMime: boolean;
+  /** Signs what Sally signs itself; null when the relay does. */
+  signer: MessageSigner | null;
+}
+
+/** Renders and composes messages from frozen contents, which never change, so they are kept. */
+export class MessageContents {
+  private readonly loaded = new Map<string, LoadedContent>();
+  private readonly linkBase: string;
+
+  constructor(
+    private readonly deps: ActivityDependencies,
+    private readonly sandbox: ContentSandbox,
+  ) {
+    const url = new URL(deps.config.PUBLIC_URL);
+    if (deps.config.EMAIL_TRACKING_DOMAIN) url.host = deps.config.EMAIL_TRACKING_DOMAIN;
+    this.linkBase = url.toString().replace(/\/$/, '');
+  }
+
+  /** The content of a message; loaded once. */
+  async load(workspaceId: string, messageId: string): Promise<LoadedContent> {
+    const known = this.loaded.get(messageId);
+    if (known) return known;
+    const [message, workspace] = await Promise.all([
+      findMessage(this.deps.db, workspaceId, messageId),
+      one<{ slug: string; message_domain: string }>(
+        this.deps.db,
+        sql`SELECT slug, message_domain FROM workspaces WHERE id = ${workspaceId}`,
+      ),
+    ]);
+    if (!message || !workspace) throw new Error('a delivery refers to a message that does not exist');
+    const bulk = message.origin !== 'TEMPLATE';
+    const content: LoadedContent = {
+      message,
+      constants: campaignConstants({ templateDefaults: message.templateDefaults, campaign: message.templateContext }),
+      compose: createComposer({
+        from: { name: message.fromName, address: message.fromEmail },
+        replyTo: message.replyTo ? { name: '', address: message.replyTo } : null,
+        listId: bulk ? `${workspace.slug}.${workspace.message_domain}` : null,
+        feedbackId: bulk ? `${message.campaignId ?? 'test'}:${workspaceId}:bulk:sally` : null,
+        autoSubmitted: !bulk,
+        extra: {},
+      }),
+      messageDomain: workspace.message_domain,
+      unsubscribe: bulk,
+    };
+    if (this.loaded.size >= MOST_CONTENTS) {
+      const [oldest] = this.loaded.keys();
+      if (oldest) this.loaded.delete(oldest);
+    }
+    this.loaded.set(messageId, content);
+    return content;
+  }
+
+  /** Renders and composes one row. A failure belongs to the row: the claim fails it. */
+  async prepare(due: DueRow, content: LoadedContent, form: MessageForm): Promise<Candidate> {
+    const address = due.email ?? due.address ?? '';
+    const name =
+      (due.contact_id ? recipientName({ firstName: due.first_name, lastName: due.last_name }) : due.recipient_name) ??
+      '';
+    try {
+      const message = await this.compose(due, content, form, address, name);
+      return { due, address, recipientName: name, message, failure: null };
+    } catch (error) {
+      this.deps.log.warn(
+        { err: error, deliveryId: due.id, messageId: due.message_id },
+        'a message could not be rendered',
+      );
+      return { due, address, recipientName: name, message: null, failure: 'RENDERING_FAILED' };
+    }
+  }
+
+  private async compose(
+    due: DueRow,
+    content: LoadedContent,
+    form: MessageForm,
+    address: string,
+    name: string,
+  ): Promise<OutgoingMessage> {
+    const reference = { sourceId: due.source_id, deliveryId: due.id, messageId: due.message_id };
+    const unsubscribeUrl = content.unsubscribe
+      ? `${this.linkBase}/u/${sealMessageToken(this.deps.keyring, 'message-unsubscribe', reference)}`
+      : null;
+    const tracking = content.message.tracking
+      ? sealMessageToken(this.deps.keyring, 'message-tracking', reference)
+      : null;
+    const rendered = await this.render(
+      content,
+      addRecipient(content.constants, {
+        contact: due.contact_id
+          ? {
+              email: address,
+              firstName: due.first_name,
+              lastName: due.last_name,
+              locale: due.locale,
+              timeZone: due.time_zone,
+              tags: due.tags ?? [],
+              fields: due.fields ?? {},
+            }
+          : { email: address, firstName: due.recipient_name },
+        delivery: due.context,
+        system: {
+          unsubscribe_url: unsubscribeUrl ?? undefined,
+          preferences_url: unsubscribeUrl ?? undefined,
+          _click_base: tracking ? `${this.linkBase}/t/c/${tracking}.` : undefined,
+          _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
+        },
+      }),
+    );
+    const composed = content.compose({
+      to: { name, address },
+      subject: rendered.subject,
+      text: rendered.text,
+      html: rendered.html,
+      messageId: `${messageIdOf(due.source_id, due.id)}@${content.messageDomain}`,
+      date: new Date(),
+      unsubscribeUrl,
+      encoding: form.eightBitMime && form.signer === null ? '8bit' : '7bit',
+    });
+    return {
+      deliveryId: due.id,
+      lane: form.lane,
+      envelopeFrom: content.message.fromEmail,
+      envelopeTo: address,
+      content: form.signer ? await form.signer(composed.content) : composed.content,
+      eightBit: composed.eightBit,
+      smtpUtf8: composed.smtpUtf8,
+    };
+  }
+
+  /** In this thread when the engine can bound it, else in a thread with limits. */
+  private async render(content: LoadedContent, context: RenderContext): Promise<RenderedMessage> {
+    if (content.message.compiled.execution === 'in-process') return render(content.message.compiled, context);
+    const result = await this.sandbox.render(content.message.compiled, context);
+    if (!result.ok) throw new Error(result.error.message);
+    return result.value;
+  }
+}
+
+/** Left part of the Message-ID: both ids, so that a bounce finds its row in its partition. Constant over attempts. */
+export function messageIdOf(sourceId: string, deliveryId: string): string {
+  return `${sourceId.replaceAll('-', '')}.${deliveryId.replaceAll('-', '')}`;
+}

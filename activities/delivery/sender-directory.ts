@@ -1,0 +1,208 @@
+import type { Connector } from '../../channels/connector';
+import { type BreakerRow, openBreakers } from '../../db/delivery/breakers';
+import type { RateLimit } from '../../db/delivery/capacity';
+import { loadThrottles } from '../../db/delivery/throttles';
+import { CredentialsError, ensureRoute, loadSenders } from '../../db/senders';
+import { BreakerWatch, type Throttle } from '../../domain/delivery';
+import { INSTALLATION_PROVIDER_ID, type Sender } from '../../domain/senders';
+import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
+import { one, sql } from '../../platform/postgres';
+import type { ActivityDependencies } from '../dependencies';
+import { createSenderConnector, installationSmtp } from '../senders';
+
+/** How long senders, breakers and throttles may be remembered; every claim is bound by the capacity rows anyway. */
+const SENDERS_MS = 3_000;
+const STATE_MS = 500;
+
+/** What one message takes: a sender, its route for the From address, and its connections in this process. */
+export interface ChosenRoute {
+  sender: Sender;
+  routeId: string;
+  reason: string;
+  connector: Connector;
+  watch: BreakerWatch;
+  /** Messages per second of the sender, paced evenly over all processes; null = unlimited. */
+  rateLimit: RateLimit | null;
+  /** True: the breaker is open and this process has been given the one probe. */
+  probe: boolean;
+}
+
+/** Nothing can be sent from this address now. */
+export interface NoRoute {
+  /** Milliseconds until it is worth another look. */
+  retryInMs: number;
+  cause: 'NO_SENDER' | 'BREAKER_OPEN' | 'CAPACITY';
+}
+
+interface WorkspaceState {
+  zone: string;
+  senders: Sender[];
+  sendersAt: number;
+  breakers: Map<string, BreakerRow>;
+  throttles: Map<string, Throttle>;
+  stateAt: number;
+}
+
+interface Connected {
+  version: number;
+  connector: Connector;
+  watch: BreakerWatch;
+}
+
+/** The senders of workspaces, with kept connections. Shared by all drains of a process. */
+export class SenderDirectory {
+  private readonly workspaces = new Map<string, WorkspaceState>();
+  private readonly connections = new Map<string, Connected>();
+  private readonly routes = new Map<string, string>();
+  /** Providers whose day is used up, until when (monotonic) it is not worth asking. */
+  private readonly exhausted = new Map<string, number>();
+  private readonly hasInstallationSender: boolean;
+
+  constructor(private readonly deps: ActivityDependencies) {
+    this.hasInstallationSender = installationSmtp(deps.config) !== null;
+  }
+
+  /** The best sender whose breaker lets a message pass, or why there is none. */
+  async choose(workspaceId: string, fromEmail: string): Promise<ChosenRoute | NoRoute> {
+    const state = await this.state(workspaceId);
+    let soonest: number | null = null;
+    for (const [position, sender] of state.senders.entries()) {
+      const usedUpForMs = (this.exhausted.get(sender.providerId) ?? 0) - performance.now();
+      if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
+      const breaker = state.breakers.get(sender.providerId);
+      if (!breaker)
+        return this.route(
+          sender,
+          fromEmail,
+          position === 0 ? 'first in order' : 'earlier ones have open breakers',
+          false,
+        );
+      if (breaker.probeInMs === 0) return this.route(sender, fromEmail, 'probe of an open breaker', true);
+      soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, breaker.probeInMs);
+    }
+    return soonest === null ? { cause: 'NO_SENDER', retryInMs: 30_000 } : { cause: 'BREAKER_OPEN', retryInMs: soonest };
+  }
+
+  throttle(workspaceId: string, routeId: string, mxGroup: string): Throttle | null {
+    return this.workspaces.get(workspaceId)?.throttles.get(`${routeId} ${mxGroup}`) ?? null;
+  }
+
+  rememberThrottle(workspaceId: string, routeId: string, mxGroup: string, throttle: Throttle | null): void {
+    const throttles = this.workspaces.get(workspaceId)?.throttles;
+    if (throttle) throttles?.set(`${routeId} ${mxGroup}`, throttle);
+    else throttles?.delete(`${routeId} ${mxGroup}`);
+  }
+
+  /** The workspace's local date at a moment: the key of daily capacity. */
+  localDate(workspaceId: string, at: Date): string {
+    return localDate(this.workspaces.get(workspaceId)?.zone ?? 'UTC', at);
+  }
+
+  private zone(workspaceId: string): string {
+    return this.workspaces.get(workspaceId)?.zone ?? 'UTC';
+  }
+
+  /** The provider's day is used up; looked at again at midnight, or in a minute, since the limit may be raised. */
+  exhaust(workspaceId: string, providerId: string, now: Date): void {
+    const untilMidnight = nextLocalMidnight(this.zone(workspaceId), now).getTime() - now.getTime();
+    this.exhausted.set(providerId, performance.now() + Math.min(untilMidnight, 60_000));
+  }
+
+  /** Breakers and throttles changed: look again at the next choice. */
+  forget(workspaceId: string): void {
+    const state = this.workspaces.get(workspaceId);
+    if (state) state.stateAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Begins nothing more and waits for answers. */
+  async close(graceMs: number): Promise<void> {
+    await Promise.all([...this.connections.values()].map(({ connector }) => connector.close(graceMs)));
+    this.connections.clear();
+  }
+
+  private async route(sender: Sender, fromEmail: string, reason: string, probe: boolean): Promise<ChosenRoute> {
+    const key = `${sender.workspaceId} ${sender.providerId} ${fromEmail}`;
+    let routeId = this.routes.get(key);
+    if (!routeId) {
+      routeId = (await ensureRoute(this.deps.db, sender.workspaceId, sender.providerId, fromEmail)).routeId;
+      this.routes.set(key, routeId);
+    }
+    const { connector, watch } = this.connect(sender);
+    return { sender, routeId, reason, connector, watch, probe, rateLimit: this.rateLimit(sender) };
+  }
+
+  private rateLimit(sender: Sender): RateLimit | null {
+    if (sender.kind === 'provider') {
+      const perSecond = sender.limits.perSecond;
+      return perSecond === null
+        ? null
+        : { workspaceId: sender.workspaceId, kind: 'provider-second', resourceId: sender.providerId, perSecond };
+    }
+    const perMinute = this.deps.config.CAMPAIGN_SEND_RATE_PER_MINUTE;
+    // One row for the installation: every workspace shares its fallback sender.
+    return perMinute === undefined
+      ? null
+      : {
+          workspaceId: INSTALLATION_PROVIDER_ID,
+          kind: 'fallback-minute',
+          resourceId: INSTALLATION_PROVIDER_ID,
+          perSecond: perMinute / 60,
+        };
+  }
+
+  private connect(sender: Sender): Connected {
+    // The installation's connections are shared by all workspaces.
+    const version = sender.kind === 'provider' ? sender.version : 0;
+    const known = this.connections.get(sender.providerId);
+    if (known?.version === version) return known;
+    void known?.connector.close(60_000);
+    const made = { version, connector: createSenderConnector(sender, this.deps.config), watch: new BreakerWatch() };
+    this.connections.set(sender.providerId, made);
+    return made;
+  }
+
+  private async state(workspaceId: string): Promise<WorkspaceState> {
+    const now = performance.now();
+    let state = this.workspaces.get(workspaceId);
+    if (!state) {
+      const workspace = await one<{ time_zone: string }>(
+        this.deps.db,
+        sql`SELECT time_zone FROM workspaces WHERE id = ${workspaceId}`,
+      );
+      const never = Number.NEGATIVE_INFINITY;
+      state = {
+        zone: workspace?.time_zone ?? 'UTC',
+        senders: [],
+        sendersAt: never,
+        breakers: new Map(),
+        throttles: new Map(),
+        stateAt: never,
+      };
+      this.workspaces.set(workspaceId, state);
+    }
+    if (now - state.sendersAt > SENDERS_MS) {
+      state.senders = await this.loadSenders(workspaceId);
+      state.sendersAt = now;
+    }
+    if (now - state.stateAt > STATE_MS) {
+      const [breakers, throttles] = await Promise.all([
+        openBreakers(this.deps.db, workspaceId),
+        loadThrottles(this.deps.db, workspaceId),
+      ]);
+      state.breakers = new Map(breakers.map((breaker) => [breaker.providerId, breaker]));
+      state.throttles = throttles;
+      state.stateAt = now;
+    }
+    return state;
+  }
+
+  private async loadSenders(workspaceId: string): Promise<Sender[]> {
+    try {
+      return await loadSenders(this.deps.db, workspaceId, this.deps.keyring, this.hasInstallationSender);
+    } catch (error) {
+      if (!(error instanceof CredentialsError)) throw error;
+      this.deps.log.error({ err: error, workspaceId }, 'a provider cannot be used');
+      return [];
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
+import { MAINTAIN_PARTITIONS_WORKFLOW, WATCHDOG_WORKFLOW } from '../../domain/delivery/contract';
+import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
+import type { Configuration } from '../../platform/config';
+import type { Logger } from '../../platform/log';
+import type { Client } from '../../platform/temporal';
+import { ensureNamespace } from '../../platform/temporal-namespace';
+
+/** One Schedule per duty and installation (design, section 3), declared here and nowhere else. */
+interface Duty {
+  scheduleId: string;
+  workflow: string;
+  everySeconds: number;
+  note: string;
+}
+
+function duties(config: Configuration): Duty[] {
+  return [
+    {
+      scheduleId: 'watchdog',
+      workflow: WATCHDOG_WORKFLOW,
+      everySeconds: config.WATCHDOG_SECONDS,
+      note: 'Finds due work whose workflow is absent and starts it.',
+    },
+    {
+      scheduleId: 'maintain-partitions',
+      workflow: MAINTAIN_PARTITIONS_WORKFLOW,
+      everySeconds: 24 * 3600,
+      note: 'Makes the partitions of the coming months.',
+    },
+  ];
+}
+
+const CHECK_MS = 15_000;
+const DAY_MS = 24 * 3600 * 1000;
+
+/**
+ * Checks by a plain interval that the namespace, its search attributes and all Schedules exist, and makes what is
+ * missing: so that losing Temporal's store is harmless. Returns a function that stops it.
+ */
+export function keepSchedules(client: Client, config: Configuration, log: Logger): () => void {
+  let running = false;
+  const check = async (): Promise<void> => {
+    if (running) return;
+    running = true;
+    try {
+      await ensureNamespace(client, config.TEMPORAL_NAMESPACE);
+      for (const duty of duties(config)) await ensureSchedule(client, duty);
+    } catch (error) {
+      log.warn({ err: error }, 'schedules could not be checked; trying again');
+    } finally {
+      running = false;
+    }
+  };
+  void check();
+  const timer = setInterval(() => void check(), Math.min(CHECK_MS, config.WATCHDOG_SECONDS * 1000));
+  return () => clearInterval(timer);
+}
+
+async function ensureSchedule(client: Client, duty: Duty): Promise<void> {
+  try {
+    await client.schedule.create({
+      scheduleId: duty.scheduleId,
+      spec: { intervals: [{ every: duty.everySeconds * 1000 }] },
+      action: {
+        type: 'startWorkflow',
+        workflowType: duty.workflow,
+        workflowId: duty.scheduleId,
+        taskQueue: CONTROL_TASK_QUEUE,
+        args: [],
+        staticSummary: duty.note,
+        workflowExecutionTimeout: '10 minutes',
+      },
+      policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: DAY_MS },
+      state: { note: duty.note, triggerImmediately: true },
+    });
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+  }
+}

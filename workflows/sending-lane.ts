@@ -1,0 +1,87 @@
+import {
+  ActivityCancellationType,
+  condition,
+  continueAsNew,
+  defineSignal,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { DeliveryActivities } from '../activities/delivery';
+import type { DeliveryControlActivities } from '../activities/delivery/control';
+import { type DrainLaneResult, LANE_WAKE_SIGNAL, type SendingLaneInput } from '../domain/delivery/contract';
+import { DELIVERY_TASK_QUEUE, deliveryProcessTaskQueue } from '../domain/shared/task-queues';
+
+export const laneWake = defineSignal(LANE_WAKE_SIGNAL);
+
+/** A drain: a slice of up to 30 s, heartbeating every second; tried again for ever, since the ledger makes it harmless. */
+const drainOptions = {
+  startToCloseTimeout: '5 minutes',
+  heartbeatTimeout: '6 seconds',
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
+  retry: { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '10 seconds' },
+} as const;
+
+const { liveDeliveryProcesses } = proxyActivities<DeliveryControlActivities>({
+  startToCloseTimeout: '10 seconds',
+  retry: { initialInterval: '1 second', maximumInterval: '30 seconds' },
+});
+
+/**
+ * Sends what is due on one lane, until no row of it waits. The rows are in Postgres; this workflow only says when to
+ * look: it clears its flag before each drain, tests it after, and sleeps until something is due or it is woken.
+ */
+export async function sendingLane(input: SendingLaneInput): Promise<void> {
+  let woken = false;
+  setHandler(laneWake, () => {
+    woken = true;
+  });
+  let parts = false;
+  for (;;) {
+    woken = false;
+    setCurrentDetails(parts ? 'Draining, a share per delivery process' : 'Draining');
+    const result: DrainLaneResult = parts ? await drainInParts(input.laneId) : await drain(input.laneId);
+    parts = result.kind === 'more' && result.parts;
+    if (result.kind === 'empty' && !woken) return;
+    if (result.kind === 'sleep' && !woken) {
+      setCurrentDetails(`Waiting up to ${Math.ceil(result.ms / 1000)} s for the next due message, or to be woken`);
+      await condition(() => woken, result.ms, { summary: 'until the next message is due' });
+    }
+    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof sendingLane>(input);
+  }
+}
+
+function drain(laneId: string): Promise<DrainLaneResult> {
+  const { drainLane } = proxyActivities<DeliveryActivities>({
+    ...drainOptions,
+    taskQueue: DELIVERY_TASK_QUEUE,
+    summary: 'drain',
+  });
+  return drainLane({ laneId });
+}
+
+/** One drain per live delivery process, each of the rows whose id hashes to its part. */
+async function drainInParts(laneId: string): Promise<DrainLaneResult> {
+  const { processIds } = await liveDeliveryProcesses();
+  if (processIds.length < 2) return drain(laneId);
+  const results = await Promise.all(
+    processIds.map((processId, part) => {
+      const { drainLane } = proxyActivities<DeliveryActivities>({
+        ...drainOptions,
+        // A process may be gone: its queue then has no poller, and its part is drained by the next round.
+        scheduleToStartTimeout: '5 seconds',
+        retry: { ...drainOptions.retry, maximumAttempts: 2 },
+        taskQueue: deliveryProcessTaskQueue(processId),
+        summary: `drain part ${part + 1} of ${processIds.length}`,
+      });
+      return drainLane({ laneId, share: { part, of: processIds.length } }).catch(
+        (): DrainLaneResult => ({ kind: 'more', parts: false }),
+      );
+    }),
+  );
+  const busy = results.find((result) => result.kind === 'more');
+  if (busy) return { kind: 'more', parts: results.every((result) => result.kind === 'more' && result.parts) };
+  const sleeps = results.flatMap((result) => (result.kind === 'sleep' ? [result.ms] : []));
+  return sleeps.length > 0 ? { kind: 'sleep', ms: Math.min(...sleeps) } : { kind: 'empty' };
+}
