@@ -1,7 +1,8 @@
 import type { Express } from 'express';
 import { metricsRegistry } from '../../platform/metrics';
 import type { ApiDependencies } from '../dependencies';
-import { docsPage } from './docs-page';
+import { DOCS_SCRIPT, DOCS_STYLE } from './docs/assets';
+import { docsPage } from './docs/page';
 import { openApiDocument } from './openapi';
 import type { AnyRoute } from './route';
 
@@ -48,17 +49,17 @@ export function mountOperations(app: Express, deps: ApiDependencies, routes: Any
   });
 
   const document = openApiDocument(routes, deps.config.PUBLIC_URL);
-  const { html, css, js } = docsPage(document);
+  const page = docsPage(document);
   app.get('/openapi.json', (_request, response) => {
     response.json(document);
   });
   app.get('/docs', (_request, response) => {
-    response.type('html').send(html);
+    response.type('html').send(page);
   });
   app.get('/docs/style.css', (_request, response) => {
-    response.type('css').send(css);
+    response.type('css').send(DOCS_STYLE);
   });
   app.get('/docs/filter.js', (_request, response) => {
-    response.type('js').send(js);
+    response.type('js').send(DOCS_SCRIPT);
   });
 }

@@ -10,13 +10,10 @@ extendZodWithOpenApi(z);
 export { z };
 
 /** A UUID in canonical lower case; upper case is accepted and lowered. */
-export const id = z
-  .uuid()
-  .transform((value) => value.toLowerCase())
-  .openapi({ type: 'string', format: 'uuid' });
+export const id = z.uuid().transform((value) => value.toLowerCase());
 
 /** A moment with offset, RFC 3339. */
-export const moment = z.iso.datetime({ offset: true }).openapi({ type: 'string', format: 'date-time' });
+export const moment = z.iso.datetime({ offset: true });
 
 /** One line of text that may stand in a mail header: no control characters (CR, LF, NUL would inject headers). */
 export function headerText(max: number) {
@@ -44,7 +41,7 @@ export const emailAddress = z
     context.addIssue({ code: 'custom', message: normalised.message });
     return z.NEVER;
   })
-  .openapi({ type: 'string', format: 'email' });
+  .openapi({ format: 'email' });
 
 /** An IANA time zone in its usual spelling. */
 export const timeZone = z
@@ -56,7 +53,7 @@ export const timeZone = z
     context.addIssue({ code: 'custom', message: 'must be an IANA time zone, for example "Europe/Berlin"' });
     return z.NEVER;
   })
-  .openapi({ type: 'string', example: 'Europe/Berlin' });
+  .openapi({ example: 'Europe/Berlin' });
 
 /** A BCP 47 language tag in its canonical form. */
 export const locale = z
@@ -68,7 +65,7 @@ export const locale = z
     context.addIssue({ code: 'custom', message: 'must be a BCP 47 language tag, for example "pt-BR"' });
     return z.NEVER;
   })
-  .openapi({ type: 'string', example: 'pt-BR' });
+  .openapi({ example: 'pt-BR' });
 
 /** A JSON object of at most `maxBytes` bytes, without NUL, which Postgres cannot store. */
 export function jsonObject(maxBytes: number) {
@@ -78,8 +75,7 @@ export function jsonObject(maxBytes: number) {
       (value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes,
       `must be at most ${maxBytes} bytes of JSON`,
     )
-    .refine((value) => !JSON.stringify(value).includes('\\u0000'), 'must not contain NUL')
-    .openapi({ type: 'object', additionalProperties: true });
+    .refine((value) => !JSON.stringify(value).includes('\\u0000'), 'must not contain NUL');
 }
 
 /** `limit` and `cursor` of every list. */

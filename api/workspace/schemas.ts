@@ -17,7 +17,7 @@ const domainName = z
     context.addIssue({ code: 'custom', message: 'must be an Internet domain, for example "mail.example.com"' });
     return z.NEVER;
   })
-  .openapi({ type: 'string', example: 'mail.example.com' });
+  .openapi({ example: 'mail.example.com' });
 
 const name = headerText(200).min(1);
 const DAY = 86_400;

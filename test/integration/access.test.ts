@@ -4,7 +4,7 @@ import { mayDo, PERMISSIONS, type Permission, ROLES, type Role } from '../../dom
 import { uuidv7 } from '../../platform/ids';
 import { startTestApi, type TestApi, type TestResponse } from '../support/api';
 import { exampleWorld, type World } from '../support/examples';
-import { exampleOf, fillPath, pathParameters, sendExample, workspaceOperations } from '../support/walk';
+import { exampleOf, fillPath, pathParameters, sendExample, withExample, workspaceOperations } from '../support/walk';
 
 /** The role matrix as it is meant to be: o owner, m marketer, a approver, p operator, v viewer. */
 const MATRIX: Record<Permission, string> = {
@@ -131,7 +131,7 @@ describe('a foreign workspace', () => {
   test('is not there: every operation on its path is 404', async () => {
     const wrong: string[] = [];
     const outsiderKey = await api.createApiKey(own.workspace, PERMISSIONS);
-    for (const route of workspaceOperations) {
+    for (const route of withExample(workspaceOperations)) {
       const example = await exampleOf(route, foreign);
       for (const token of [own.workspace.tokens.owner, outsiderKey]) {
         const { status } = await sendExample(api, route, foreign, example, { token });
@@ -143,7 +143,7 @@ describe('a foreign workspace', () => {
 
   test('has nothing that could be reached under the path of one’s own', async () => {
     const wrong: string[] = [];
-    for (const route of workspaceOperations) {
+    for (const route of withExample(workspaceOperations)) {
       if (pathParameters(route.path).length === 0) continue;
       const mine = await exampleOf(route, own);
       const theirs = await exampleOf(route, foreign);

@@ -1,7 +1,7 @@
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 import { exampleWorld, type World } from '../support/examples';
-import { exampleOf, mutatingOperations, sendExample } from '../support/walk';
+import { exampleOf, mutatingOperations, sendExample, withExample } from '../support/walk';
 
 let api: TestApi;
 let world: World;
@@ -25,7 +25,7 @@ async function countAudit(): Promise<number> {
 describe('the audit trail', () => {
   test('every mutating operation writes its row', async () => {
     const missing: string[] = [];
-    for (const route of mutatingOperations) {
+    for (const route of withExample(mutatingOperations)) {
       const example = await exampleOf(route, world);
       const before = await countAudit();
       const response = await sendExample(api, route, world, example);
