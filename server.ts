@@ -3,6 +3,7 @@ import type { ApiDependencies } from './api/dependencies';
 import { createApplication } from './api/http/application';
 import { mountOperations } from './api/http/operations';
 import { routes } from './api/routes';
+import { createTracking } from './api/tracking';
 import { createContentSandbox } from './domain/content';
 import { type Configuration, ConfigurationError, readConfiguration } from './platform/config';
 import { AddressHasher, Keyring } from './platform/crypto';
@@ -16,7 +17,9 @@ const DRAIN_MS = 10_000;
 /** The API over HTTP: every route, probes, metrics and documents. Listening and closing are the caller's. */
 export function createServer(deps: ApiDependencies): Server {
   const app = createApplication(deps, routes, undefined, (pages) => mountOperations(pages, deps, routes));
-  return createHttpServer(app);
+  return createHttpServer((request, response) => {
+    if (!deps.tracking.handle(request, response)) app(request, response);
+  });
 }
 
 /** Makes what the handlers need. Nothing is connected yet: both clients connect at their first use. */
@@ -37,9 +40,11 @@ export function createDependencies(
   const keyring = new Keyring(config.SALLY_SECRETS);
   const addressHasher = new AddressHasher(config.SALLY_SUPPRESSION_KEY);
   const contentSandbox = createContentSandbox();
+  const tracking = createTracking({ config, log, db, keyring, addressHasher });
   return {
-    deps: { config, log, db, temporal: temporal.client, keyring, addressHasher, contentSandbox },
+    deps: { config, log, db, temporal: temporal.client, keyring, addressHasher, contentSandbox, tracking },
     close: async () => {
+      await tracking.close();
       await Promise.allSettled([db.close(), temporal.close(), contentSandbox.close()]);
     },
   };

@@ -4,6 +4,7 @@ import type { AddressHasher, Keyring } from '../platform/crypto';
 import type { Logger } from '../platform/log';
 import type { Database } from '../platform/postgres';
 import type { Client } from '../platform/temporal';
+import type { Tracking } from './tracking';
 
 /** Everything the API's handlers use; put together in server.ts. */
 export interface ApiDependencies {
@@ -16,4 +17,6 @@ export interface ApiDependencies {
   addressHasher: AddressHasher;
   /** Lints, compiles and previews what users wrote, in threads with limits. */
   contentSandbox: ContentSandbox;
+  /** Answers pixels and click links ahead of the routes. */
+  tracking: Tracking;
 }
