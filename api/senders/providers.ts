@@ -168,7 +168,7 @@ const updateProviderRoute = defineRoute({
   tag: TAG,
   summary: 'Changes a provider',
   description:
-    'What is absent stays, also inside settings and credentials; null removes. Delivery processes use the change from their next claim on.',
+    'What is absent stays, also inside settings and credentials; null removes. Delivery processes use the change within seconds.',
   access: 'workspace',
   permission: 'senders:write',
   params: providerParams,
