@@ -16,7 +16,7 @@ export interface OutgoingMessage {
   envelopeTo: string;
   /** The complete RFC 5322 message. Dot-stuffing is the connector's work; so is refusing bare CR and LF. */
   content: Buffer;
-  /** The body holds octets above 127: the server must offer 8BITMIME. */
+  /** The body holds octets above 127. A server without 8BITMIME (see {@link Connector.offers}) gives it back unsent. */
   eightBit: boolean;
   /** The header holds raw UTF-8 (RFC 6532): the server must offer SMTPUTF8. */
   smtpUtf8: boolean;

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { SinkBehaviour } from './session';
 
 const readySchema = z.object({ port: z.number(), controlPort: z.number(), pid: z.number() });
 
@@ -27,13 +28,51 @@ const tokensSchema = z.record(
 );
 export type SinkTokens = z.infer<typeof tokensSchema>;
 
-/** Starts a sink in a process of its own and speaks to its control port. */
-export class SinkProcess {
+/** Speaks to the control port of a sink. */
+export class SinkControl {
+  constructor(readonly controlPort: number) {}
+
+  async counts(): Promise<SinkCounts> {
+    return countsSchema.parse(await this.get('/counts'));
+  }
+
+  async tokens(): Promise<SinkTokens> {
+    return tokensSchema.parse(await this.get('/tokens'));
+  }
+
+  /** How many accepted messages were begun (MAIL FROM) later than a moment, milliseconds since 1970. */
+  async begunSince(at: number): Promise<number> {
+    return z.object({ count: z.number() }).parse(await this.get(`/begun-since?at=${at}`)).count;
+  }
+
+  async reset(): Promise<void> {
+    await this.post('/reset', {});
+  }
+
+  /** @returns false when the sink refused it */
+  async behave(behaviour: Partial<SinkBehaviour>): Promise<boolean> {
+    return (await this.post('/behaviour', behaviour)).ok;
+  }
+
+  private post(path: string, body: unknown): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.controlPort}${path}`, { method: 'POST', body: JSON.stringify(body) });
+  }
+
+  private async get(path: string): Promise<unknown> {
+    const response = await fetch(`http://127.0.0.1:${this.controlPort}${path}`);
+    return response.json();
+  }
+}
+
+/** A sink in a process of its own, so that its CPU is not the product's. */
+export class SinkProcess extends SinkControl {
   private constructor(
     private readonly child: ChildProcess,
     readonly port: number,
-    readonly controlPort: number,
-  ) {}
+    controlPort: number,
+  ) {
+    super(controlPort);
+  }
 
   /** @param flags as of bench/sink/main.ts, e.g. ["--latency", "50"] */
   static async start(flags: string[] = []): Promise<SinkProcess> {
@@ -59,32 +98,11 @@ export class SinkProcess {
     return `smtp://127.0.0.1:${this.port}`;
   }
 
-  async counts(): Promise<SinkCounts> {
-    return countsSchema.parse(await this.get('/counts'));
-  }
-
-  async tokens(): Promise<SinkTokens> {
-    return tokensSchema.parse(await this.get('/tokens'));
-  }
-
-  async reset(): Promise<void> {
-    await fetch(`http://127.0.0.1:${this.controlPort}/reset`, { method: 'POST' });
-  }
-
-  async behave(behaviour: Partial<{ latencyMs: number; pacePerSecond: number; dropEvery: number }>): Promise<void> {
-    await fetch(`http://127.0.0.1:${this.controlPort}/behaviour`, { method: 'POST', body: JSON.stringify(behaviour) });
-  }
-
   async stop(): Promise<void> {
     if (this.child.exitCode === null) {
       const ended = new Promise((resolve) => this.child.once('exit', resolve));
       this.child.kill('SIGTERM');
       await ended;
     }
-  }
-
-  private async get(path: string): Promise<unknown> {
-    const response = await fetch(`http://127.0.0.1:${this.controlPort}${path}`);
-    return response.json();
   }
 }

@@ -39,6 +39,7 @@ export class Connection {
   /** performance.now() at which silence becomes a time-out; 0 means nothing is awaited. */
   private deadline = 0;
   private timerAt = 0;
+  private unwatch: () => void = () => {};
 
   private constructor(
     private socket: net.Socket,
@@ -66,6 +67,7 @@ export class Connection {
           },
         },
       });
+      ignoreErrors(socket);
       const fail = (error: Error): void => {
         finish();
         socket.destroy();
@@ -125,10 +127,8 @@ export class Connection {
   secure(options: SmtpOptions): Promise<void> {
     const plain = this.socket;
     this.parser.reset();
-    plain.removeAllListeners('close');
-    plain.removeAllListeners('error');
-    // An error on the raw socket shows up on the TLS one; unheard it would end the process.
-    plain.on('error', () => {});
+    // From here on the TLS socket tells what happens to the raw one.
+    this.unwatch();
     return new Promise((resolve, reject) => {
       const secured = tls.connect({
         socket: plain,
@@ -147,6 +147,7 @@ export class Connection {
       };
       const closed = (): void => fail(new Error('connection closed in the TLS handshake'));
       this.socket = secured;
+      ignoreErrors(secured);
       secured.once('error', fail);
       secured.once('close', closed);
       secured.once('secureConnect', () => {
@@ -237,9 +238,11 @@ export class Connection {
   }
 
   private watch(socket: net.Socket): void {
-    socket.on('error', (error: NodeJS.ErrnoException) => this.end({ cause: 'socket', code: error.code ?? error.name }));
-    socket.on('end', () => this.end({ cause: 'closed' }));
-    socket.on('close', () => this.end({ cause: 'closed' }));
+    const failed = (error: NodeJS.ErrnoException): void =>
+      this.end({ cause: 'socket', code: error.code ?? error.name });
+    const closed = (): void => this.end({ cause: 'closed' });
+    socket.on('error', failed).on('end', closed).on('close', closed);
+    this.unwatch = () => socket.off('error', failed).off('end', closed).off('close', closed);
   }
 
   private arm(milliseconds: number): void {
@@ -276,4 +279,9 @@ export class Connection {
     }
     this.listener?.onEnd(end);
   }
+}
+
+/** Whoever cares listens besides; an error nobody listens to would end the process. */
+function ignoreErrors(socket: net.Socket): void {
+  socket.on('error', () => {});
 }

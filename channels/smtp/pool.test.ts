@@ -320,6 +320,13 @@ describe('a server that is slow, silent or no SMTP server', () => {
     expect((await sendAll(['m4'])).map(short)).toEqual(['accepted']);
   });
 
+  test('one that takes connections and drops them at the first command is as good as none', async () => {
+    await begin(({ step }) => (step === 'mail' ? { drop: true } : undefined));
+    const outcomes = await sendAll(['m1', 'm2', 'm3']);
+    expect(outcomes.map(short)).toEqual(['not-sent dropped-before-data', 'unavailable connect', 'unavailable connect']);
+    expect(server.connections).toBe(1);
+  });
+
   test('a greeting of 421 or 450 throttles, 554 makes the route unavailable', async () => {
     let greeting = '421 Too many connections';
     await begin(({ step }) => (step === 'greeting' ? { reply: greeting, thenClose: true } : undefined));
@@ -358,11 +365,12 @@ describe('a server that offers nothing', () => {
     expect((await sendAll(['m1'])).map(short)).toEqual(['accepted']);
   });
 
-  test('does not get 8-bit content or a Unicode address: another route may', async () => {
+  test('does not get 8-bit content, which comes back to be composed anew, nor a Unicode address: another route may', async () => {
     await begin(undefined, { extensions: ['PIPELINING'] });
     const eightBit = await connector.send(message('m1', { eightBit: true }), OPEN);
     const unicode = await connector.send(message('m2', { envelopeTo: 'jörg@recipient.example' }), OPEN);
-    expect([short(eightBit), short(unicode)]).toEqual(['permanent message other', 'permanent address other']);
+    expect([short(eightBit), short(unicode)]).toEqual(['not-sent connection', 'permanent address other']);
+    expect(server.messages).toBe(0);
     expect((await sendAll(['m3'])).map(short)).toEqual(['accepted']);
   });
 });
@@ -476,7 +484,7 @@ describe('close', () => {
     await begin(({ step }) => (step === 'dot' ? { silent: true } : undefined));
     const sent = sendAll(['m1', 'm2']);
     await eventually(() => server.bursts.some((burst) => burst.includes('(dot)')));
-    await connector.close(20);
+    await Promise.all([connector.close(20), connector.close(20)]);
     expect((await sent).map(short)).toEqual(['unknown', 'not-sent stopped']);
   });
 

@@ -26,7 +26,7 @@ export class SmtpPool implements Connector, PipelineOwner {
   private opening = 0;
   private capabilities: Capabilities | null = null;
   private closing = false;
-  private whenEmpty: (() => void) | null = null;
+  private readonly whenEmpty: (() => void)[] = [];
   private pumpPlanned = false;
   private sweeper: NodeJS.Timeout | null = null;
   /** Messages begun in the current and in the last full stretch of PACE_MS. */
@@ -87,10 +87,10 @@ export class SmtpPool implements Connector, PipelineOwner {
         return;
       }
       const timer = setTimeout(() => this.endAll('stopped'), graceMs);
-      this.whenEmpty = () => {
+      this.whenEmpty.push(() => {
         clearTimeout(timer);
         resolve();
-      };
+      });
     });
     if (this.sweeper !== null) {
       clearInterval(this.sweeper);
@@ -146,7 +146,9 @@ export class SmtpPool implements Connector, PipelineOwner {
       this.backOff.failed(error, performance.now());
     }
     if (this.pipelines.size === 0) {
-      this.whenEmpty?.();
+      for (const resolve of this.whenEmpty.splice(0)) {
+        resolve();
+      }
     }
     this.pump();
   }

@@ -50,7 +50,8 @@ export function prepareEnvelope(message: OutgoingMessage, offered: Capabilities)
     return refuse(from.needsSmtpUtf8 ? 'sender' : 'address', true, 'the server does not offer SMTPUTF8');
   }
   if (message.eightBit && !offered.eightBitMime) {
-    return refuse('message', true, 'the server does not offer 8BITMIME');
+    // Composed for another server, or before the first one was known: it comes back and is composed as 7-bit.
+    return { ok: false, outcome: { kind: 'not-sent', cause: 'connection', inData: false } };
   }
   if (offered.maxSize !== null && message.content.length > offered.maxSize) {
     return refuse('message', false, `the message is larger than the server's limit of ${offered.maxSize} octets`);
