@@ -1,17 +1,13 @@
+import { seedConsent } from '../../db/consent';
 import {
   findWorkspace,
+  foundWorkspace,
   hasDeliveries,
-  insertMember,
-  insertWorkspace,
   lockWorkspace,
-  seedWorkspace,
   updateWorkspace,
   type Workspace,
-  writeAudit,
 } from '../../db/workspace';
-import { slugOf } from '../../domain/workspace';
 import type { Configuration } from '../../platform/config';
-import { randomToken } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
 import { invalidField, notFound, Problem } from '../http/problem';
 import { limitRate } from '../http/rate-limit';
@@ -41,41 +37,24 @@ export const createWorkspace = defineRoute({
     const { deps, userId, requestId } = context;
     await limitRate(deps, 'create-workspace', [{ forWhom: userId, limit: 20, windowSeconds: 3_600 }]);
     const id = uuidv7();
-    const created = await deps.db.workspaceTransaction(id, async (tx) => {
-      const row = {
-        id,
-        name: body.name,
-        timeZone: body.time_zone,
-        fromName: body.from_name,
-        fromEmail: body.from_email,
-        postalAddress: body.postal_address,
-        messageDomain: body.message_domain ?? defaultMessageDomain(deps.config, body.from_email),
-      };
-      const slug = body.slug ?? slugOf(body.name);
-      if (!(await insertWorkspace(tx, { ...row, slug }))) {
-        if (body.slug !== undefined) throw invalidField('slug', 'is taken');
-        const suffix = randomToken(4)
-          .toLowerCase()
-          .replace(/[^a-z0-9]/g, '0');
-        if (!(await insertWorkspace(tx, { ...row, slug: `${slug}-${suffix}` }))) {
-          throw new Problem('conflict', 'A slug could not be found. Give one.');
-        }
-      }
-      await insertMember(tx, { workspaceId: id, userId, role: 'owner' });
-      await seedWorkspace(tx, id);
-      const made = await findWorkspace(tx, id);
-      if (!made) throw new Error('the new workspace cannot be read');
-      await writeAudit(tx, {
-        workspaceId: id,
-        actor: { type: 'user', userId },
-        action: 'workspace.create',
-        entityType: 'workspace',
-        entityId: id,
-        new: showWorkspace(made),
+    const created = await deps.db.workspaceTransaction(id, (tx) =>
+      foundWorkspace(tx, {
+        workspace: {
+          id,
+          name: body.name,
+          slug: body.slug ?? null,
+          timeZone: body.time_zone,
+          fromName: body.from_name,
+          fromEmail: body.from_email,
+          postalAddress: body.postal_address,
+          messageDomain: body.message_domain ?? defaultMessageDomain(deps.config, body.from_email),
+        },
+        ownerId: userId,
+        seed: seedConsent,
         requestId,
-      });
-      return made;
-    });
+      }),
+    );
+    if (!created) throw invalidField('slug', 'is taken');
     return { status: 201, body: showWorkspace(created), version: created.version };
   },
 });

@@ -1,3 +1,4 @@
+import { seedConsent } from '../../../db/consent';
 import { randomToken } from '../../../platform/crypto';
 import { one, type Queryable } from '../../../platform/postgres';
 import type { TestApi, TestResponse, TestWorkspace } from '../api';
@@ -20,10 +21,11 @@ export interface World {
   call(method: string, path: string, body?: unknown): Promise<TestResponse>;
 }
 
-/** A fresh workspace of `api` as a world. */
+/** A fresh workspace of `api` as a world, seeded like every new workspace. */
 export async function exampleWorld(api: TestApi): Promise<World> {
   const workspace = await api.createWorkspace('World');
   const { db } = api;
+  await seedConsent(db, workspace.id);
   const unique = () =>
     randomToken(9)
       .toLowerCase()
