@@ -3,6 +3,7 @@ import {
   clearDefaultProvider,
   deleteProvider,
   findProvider,
+  hurryProbe,
   insertProvider,
   listProviders,
   lockProvider,
@@ -192,6 +193,7 @@ const updateProviderRoute = defineRoute({
       isActive: body.is_active ?? old.is_active,
     };
     await updateProvider(context.tx, context.workspaceId, old.id, values).catch(nameConflict);
+    if (body.settings || body.credentials) await hurryProbe(context.tx, context.workspaceId, old.id);
     const row = await requireProvider(context, old.id);
     await context.audit({
       action: 'provider.update',

@@ -5,6 +5,7 @@ export {
   clearDefaultProvider,
   deleteProvider,
   findProvider,
+  hurryProbe,
   insertProvider,
   listProviders,
   lockProvider,

@@ -133,17 +133,32 @@ export async function clearDefaultProvider(tx: Queryable, workspaceId: string): 
 export async function deleteProvider(tx: Queryable, workspaceId: string, id: string): Promise<void> {
   await tx.query(sql`DELETE FROM breakers WHERE workspace_id = ${workspaceId} AND provider_id = ${id}`);
   await tx.query(sql`DELETE FROM rate_slots WHERE workspace_id = ${workspaceId} AND resource_id = ${id}`);
+  await resolveBreakerAlert(tx, workspaceId, id);
   await tx.query(sql`DELETE FROM providers WHERE workspace_id = ${workspaceId} AND id = ${id}`);
 }
 
-/** Closes a breaker that is not closed; false when it was. */
+/** Closes a breaker that is not closed and resolves its alert; false when it was. */
 export async function resetBreaker(tx: Queryable, workspaceId: string, providerId: string): Promise<boolean> {
-  return (
-    (await changed(
-      tx,
-      sql`UPDATE breakers SET state = 'CLOSED', reason = NULL, failures = 0, opened_at = NULL, probe_at = NULL,
-            updated_at = sally_now()
-          WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state <> 'CLOSED'`,
-    )) === 1
+  const closed = await changed(
+    tx,
+    sql`UPDATE breakers SET state = 'CLOSED', reason = NULL, failures = 0, opened_at = NULL, probe_at = NULL,
+          updated_at = sally_now()
+        WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state <> 'CLOSED'`,
   );
+  if (closed === 0) return false;
+  await resolveBreakerAlert(tx, workspaceId, providerId);
+  return true;
+}
+
+/** A changed provider need not wait for its breaker's next probe. */
+export async function hurryProbe(tx: Queryable, workspaceId: string, providerId: string): Promise<void> {
+  await tx.query(sql`
+    UPDATE breakers SET probe_at = sally_now(), updated_at = sally_now()
+    WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state = 'OPEN' AND probe_at > sally_now()`);
+}
+
+async function resolveBreakerAlert(tx: Queryable, workspaceId: string, providerId: string): Promise<void> {
+  await tx.query(sql`
+    UPDATE alerts SET resolved_at = sally_now()
+    WHERE workspace_id = ${workspaceId} AND kind = 'breaker-open' AND cause = ${providerId} AND resolved_at IS NULL`);
 }

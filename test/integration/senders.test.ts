@@ -278,6 +278,10 @@ describe('the breaker', () => {
        VALUES ($1, $2, 'OPEN', 'AUTHENTICATION', 3, sally_now(), sally_now() + interval '1 minute')`,
       [api.workspace.id, id],
     );
+    await api.db.query(`SELECT sally_raise_alert($1, 'breaker-open', $2, 'critical', 'open', '{}')`, [
+      api.workspace.id,
+      id,
+    ]);
     const open = await api.request('get', `${BASE}/${id}`, { token: api.tokens.viewer });
     expect(open.body.breaker).toMatchObject({ state: 'OPEN', reason: 'AUTHENTICATION' });
     expect(open.body.breaker.probe_at).not.toBeNull();
@@ -285,6 +289,8 @@ describe('the breaker', () => {
     expect(forbidden.status).toBe(403);
     const reset = await api.request('post', `${BASE}/${id}/breaker/reset`, { token: api.tokens.operator });
     expect(reset.body.breaker.state).toBe('CLOSED');
+    const alerts = await api.db.query('SELECT resolved_at FROM alerts WHERE cause = $1', [id]);
+    expect(alerts.rows).toEqual([{ resolved_at: expect.any(Date) }]);
     const again = await api.request('post', `${BASE}/${id}/breaker/reset`, { token: api.tokens.operator });
     expect(again.status).toBe(409);
     expect(again.body.state).toBe('CLOSED');
@@ -293,6 +299,19 @@ describe('the breaker', () => {
       [id],
     );
     expect(audit.rows).toEqual([{ actor_id: api.workspace.people.operator.id }]);
+  });
+
+  test('is probed at once when the provider was changed', async () => {
+    const { id } = await created();
+    await api.db.query(
+      `INSERT INTO breakers (workspace_id, provider_id, state, reason, probe_at)
+       VALUES ($1, $2, 'OPEN', 'AUTHENTICATION', sally_now() + interval '10 minutes')`,
+      [api.workspace.id, id],
+    );
+    const body = { credentials: { username: 'sally', password: 'right' } };
+    const patched = await api.request('patch', `${BASE}/${id}`, { token: api.tokens.operator, body });
+    expect(patched.body.breaker.state).toBe('OPEN');
+    expect(Date.parse(patched.body.breaker.probe_at)).toBeLessThanOrEqual(Date.now() + 1_000);
   });
 
   test('of the fallback sender is reset under the nil UUID', async () => {
