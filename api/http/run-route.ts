@@ -71,8 +71,9 @@ export async function runRoute(
   const { ws: workspaceParam, ...params } = request.params;
   let answer: RouteAnswer;
 
-  const readInput = () => ({
-    params: parse('params', route.params, params),
+  // A public route names its workspace by slug or id and looks it up itself: `ws` is one of its parameters.
+  const readInput = (values: Record<string, unknown> = params) => ({
+    params: parse('params', route.params, values),
     query: route.query ? parse('query', route.query, request.query) : refuseQuery(request),
     body: route.accepts?.mode === 'stream' ? undefined : parse('body', route.body, request.body),
     ifMatch: readIfMatch(request),
@@ -113,7 +114,7 @@ export async function runRoute(
     const session = await authenticateSession(deps, request);
     answer = await route.handle({ ...base, userId: session.userId, sessionEpoch: session.epoch }, readInput());
   } else {
-    answer = await route.handle({ ...base }, { ...readInput(), params: parse('params', route.params, request.params) });
+    answer = await route.handle({ ...base }, readInput(request.params));
   }
   for (const work of followUps) {
     // Signals are hints: what is lost here is found by watchdog (design, section 3).
