@@ -1,7 +1,17 @@
+import { campaignRoutes } from './campaigns';
 import { consentAreaRoutes } from './consent';
+import { contentRoutes } from './content';
+import { campaignDeliveryRoutes } from './delivery/campaign-routes';
 import type { AnyRoute } from './http/route';
 import { senderRoutes } from './senders';
 import { workspaceRoutes } from './workspace';
 
 /** Every operation of the API, by area. */
-export const routes: AnyRoute[] = [...workspaceRoutes, ...consentAreaRoutes, ...senderRoutes];
+export const routes: AnyRoute[] = [
+  ...workspaceRoutes,
+  ...consentAreaRoutes,
+  ...contentRoutes,
+  ...campaignRoutes,
+  ...campaignDeliveryRoutes,
+  ...senderRoutes,
+];

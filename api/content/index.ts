@@ -4,6 +4,7 @@ import { previewRoutes } from './preview';
 import { templateRoutes } from './templates';
 
 export { findingsIn, lintContent, sandboxed, toSource, type WrittenContent } from './lint';
+export { messageDocument, showMessage } from './messages';
 export { previewLinks } from './preview';
 export { bodyTemplate, CONTENT_BODY_LIMIT, contextValues, subjectTemplate, warning } from './schemas';
 

@@ -1,4 +1,4 @@
-import { rearmWaitingRun } from '../../db/campaigns';
+import { lockRuns, rearmWaitingRun } from '../../db/campaigns';
 import {
   type ApprovalRow,
   decide,
@@ -209,6 +209,8 @@ async function decideOver(
     if (refusal) throw new Problem('forbidden', refusal);
     if (!isIntact(message)) throw new Error(`message ${messageId} does not match its hash`);
   }
+  // A run that is due waits until this is decided.
+  if (message.campaignId) await lockRuns(tx, workspaceId, message.campaignId);
   if (!(await decide(tx, { workspaceId, messageId, decision, comment, decidedBy: actor.userId }))) {
     const now = await findMessage(tx, workspaceId, messageId);
     throw notWaiting(now?.approval ?? 'VOIDED');

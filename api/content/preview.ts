@@ -67,6 +67,7 @@ const preview = defineRoute({
   description: 'Changes nothing. `context` wins over the contact, as it does in transactional mail.',
   access: 'workspace',
   permission: 'content:read',
+  readOnly: true,
   params: z.strictObject({ template_id: id }),
   body: z.strictObject({
     contact_id: id.optional(),

@@ -86,12 +86,21 @@ export function findCampaign(db: Queryable, workspaceId: string, id: string): Pr
 }
 
 /**
- * The same, with the campaign locked: what follows in this transaction is decided on a state that nobody else changes.
- * Two statements, since a statement that waits for a lock would still show the runs of before.
+ * The same, with the campaign and its runs locked: what follows in this transaction is decided on a state that nobody
+ * else changes, also not a run that is due. Locks are taken in the order campaign, run, message, stream, lane.
+ * Statements of their own, since one that waits for a lock would still show what was before.
  */
 export async function lockCampaign(tx: Queryable, workspaceId: string, id: string): Promise<CampaignRow | null> {
-  await tx.query(sql`SELECT 1 FROM campaigns WHERE workspace_id = ${workspaceId} AND id = ${id} FOR UPDATE`);
+  await tx.query(sql`SELECT 1 FROM campaigns WHERE workspace_id = ${workspaceId} AND id = ${id} FOR NO KEY UPDATE`);
+  await lockRuns(tx, workspaceId, id);
   return findCampaign(tx, workspaceId, id);
+}
+
+/** Locks the runs of a campaign that are not over. */
+export async function lockRuns(tx: Queryable, workspaceId: string, campaignId: string): Promise<void> {
+  await tx.query(sql`
+    SELECT 1 FROM campaign_runs WHERE workspace_id = ${workspaceId} AND campaign_id = ${campaignId}
+      AND status IN ('SCHEDULED', 'SENDING', 'PAUSED') FOR NO KEY UPDATE`);
 }
 
 export interface CampaignFilter {

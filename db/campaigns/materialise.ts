@@ -173,7 +173,7 @@ export function sweepBatch(db: Database, run: { workspaceId: string; runId: stri
             SELECT source_id, id FROM deliveries
             WHERE lane_id = ${stream.lane_id} AND stream_id = ${stream.stream_id} AND status = 'QUEUED'
             LIMIT ${size} FOR UPDATE SKIP LOCKED)
-          UPDATE deliveries d SET status = 'CANCELLED', reason = 'CAMPAIGN_CANCELLED'
+          UPDATE deliveries d SET status = 'CANCELLED', reason = 'SOURCE_CANCELLED'
           FROM waiting w WHERE d.source_id = w.source_id AND d.id = w.id`,
     );
     if (swept > 0) await addCancelled(tx, run.workspaceId, stream.stream_id, swept);

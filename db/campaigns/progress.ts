@@ -17,6 +17,12 @@ export async function countRun(db: Queryable, streamId: string): Promise<Campaig
 
 /** Begins a run whose time has come and whose message is what was approved. False: its state or message changed. */
 export async function beginRun(tx: Queryable, workspaceId: string, runId: string): Promise<boolean> {
+  // An edit that voids the approval holds these locks in the same order: one of both comes first, and is seen.
+  await tx.query(sql`
+    SELECT 1 FROM campaign_runs WHERE workspace_id = ${workspaceId} AND id = ${runId} FOR NO KEY UPDATE`);
+  await tx.query(sql`
+    SELECT 1 FROM messages WHERE workspace_id = ${workspaceId} AND id = (
+      SELECT message_id FROM campaign_runs WHERE workspace_id = ${workspaceId} AND id = ${runId}) FOR SHARE`);
   const count = await changed(
     tx,
     sql`WITH run AS (

@@ -1,0 +1,150 @@
+import {
+  type CampaignContent,
+  type CampaignDetails,
+  type CampaignRow,
+  missingAudiences,
+  resolveKeys,
+} from '../../db/campaigns';
+import { findTemplate } from '../../db/content';
+import { canonicalHash } from '../../domain/content';
+import { invalidField, Problem } from '../http/problem';
+import type { WorkspaceContext } from '../http/route';
+import type { CampaignInput } from './schemas';
+
+/** Where consent is asked for unless the campaign says otherwise; made with every workspace. */
+const DEFAULT_PURPOSE = 'newsletter';
+
+const NOTHING: CampaignContent & CampaignDetails = {
+  name: '',
+  description: '',
+  goals: [],
+  tags: [],
+  notes: '',
+  send_window: null,
+  expires_at: null,
+  template_id: null,
+  subject: null,
+  html: null,
+  text: null,
+  preview_text: null,
+  template_context: {},
+  from_name: null,
+  from_email: null,
+  reply_to: null,
+  category_id: null,
+  purpose_id: null,
+  include_audiences: [],
+  exclude_audiences: [],
+  all_consented: false,
+  tracking: true,
+};
+
+/** What a request makes of a campaign (null: a new one); throws 422 for what it refers to and does not exist. */
+export async function applyInput(
+  context: WorkspaceContext,
+  before: CampaignRow | null,
+  input: CampaignInput,
+): Promise<CampaignContent & CampaignDetails> {
+  const old = before ?? NOTHING;
+  const keys = await resolve(context, before, input);
+  const after: CampaignContent & CampaignDetails = {
+    name: input.name ?? old.name,
+    description: input.description ?? old.description,
+    goals: input.goals ?? old.goals,
+    tags: input.tags ?? old.tags,
+    notes: input.notes ?? old.notes,
+    send_window: input.send_window === undefined ? old.send_window : input.send_window,
+    expires_at: input.expires_at === undefined ? old.expires_at : toDate(input.expires_at),
+    template_id: input.template_id === undefined ? old.template_id : input.template_id,
+    subject: input.subject_template === undefined ? old.subject : input.subject_template,
+    html: input.body_html === undefined ? old.html : input.body_html,
+    text: input.body_text === undefined ? old.text : input.body_text,
+    preview_text: input.preview_text === undefined ? old.preview_text : input.preview_text,
+    template_context: input.template_context ?? old.template_context,
+    from_name: input.from_name === undefined ? old.from_name : input.from_name,
+    from_email: input.from_email === undefined ? old.from_email : input.from_email,
+    reply_to: input.reply_to === undefined ? old.reply_to : input.reply_to,
+    category_id: keys.categoryId,
+    purpose_id: keys.purposeId,
+    include_audiences: input.audiences?.include ?? old.include_audiences,
+    exclude_audiences: input.audiences?.exclude ?? old.exclude_audiences,
+    all_consented: input.all_consented ?? old.all_consented,
+    tracking: input.tracking ?? old.tracking,
+  };
+  await check(context, after, input);
+  return after;
+}
+
+async function resolve(context: WorkspaceContext, before: CampaignRow | null, input: CampaignInput) {
+  const wanted = {
+    category: input.category ?? null,
+    purpose: input.purpose ?? (before === null && input.purpose === undefined ? DEFAULT_PURPOSE : null),
+  };
+  const found = await resolveKeys(context.tx, context.workspaceId, wanted);
+  if (input.category && !found.categoryId) throw invalidField('category', 'No preference category has this key.');
+  if (input.purpose && !found.purpose) throw invalidField('purpose', 'No purpose has this key.');
+  if (input.purpose && found.purpose?.kind !== 'marketing') {
+    throw invalidField('purpose', 'A campaign needs a marketing purpose.');
+  }
+  const purposeId = found.purpose?.kind === 'marketing' ? found.purpose.id : null;
+  return {
+    categoryId: input.category === undefined ? (before?.category_id ?? null) : found.categoryId,
+    purposeId: before !== null && input.purpose === undefined ? before.purpose_id : purposeId,
+  };
+}
+
+async function check(
+  context: WorkspaceContext,
+  after: CampaignContent & CampaignDetails,
+  input: CampaignInput,
+): Promise<void> {
+  const own = after.subject !== null || after.html !== null || after.text !== null || after.preview_text !== null;
+  if (after.template_id !== null && own) {
+    throw invalidField(
+      'template_id',
+      'A campaign has a template or content of its own, not both; set the other to null.',
+    );
+  }
+  if (input.template_id) {
+    const template = await findTemplate(context.tx, context.workspaceId, input.template_id);
+    if (!template) throw invalidField('template_id', 'No template with this id exists.');
+  }
+  const lists = [...after.include_audiences, ...after.exclude_audiences];
+  if (after.all_consented && after.include_audiences.length > 0) {
+    throw invalidField('audiences/include', 'all_consented takes the place of included audiences.');
+  }
+  const missing = input.audiences ? await missingAudiences(context.tx, context.workspaceId, lists) : [];
+  if (missing.length > 0) {
+    const errors = (['include', 'exclude'] as const).flatMap((part) =>
+      (input.audiences?.[part] ?? []).flatMap((audience, index) =>
+        missing.includes(audience)
+          ? [{ pointer: `/body/audiences/${part}/${index}`, detail: 'No audience with this id exists.' }]
+          : [],
+      ),
+    );
+    throw new Problem('validation-failed', 'An audience does not exist.', { errors });
+  }
+}
+
+/** The part of a campaign that an approval pins, for comparison. */
+export function pinnedPart(campaign: CampaignContent): CampaignContent {
+  const { template_id, subject, html, text, preview_text, template_context, from_name, from_email, reply_to } =
+    campaign;
+  const { category_id, purpose_id, include_audiences, exclude_audiences, all_consented, tracking } = campaign;
+  return {
+    ...{ template_id, subject, html, text, preview_text, template_context, from_name, from_email, reply_to },
+    ...{ category_id, purpose_id, include_audiences, exclude_audiences, all_consented, tracking },
+  };
+}
+
+/** What the audit keeps of a campaign: content by its hash. */
+export function forAudit(campaign: CampaignContent & CampaignDetails) {
+  const { subject: _subject, html: _html, text: _text, preview_text: _previewText, ...rest } = pinnedPart(campaign);
+  const { name, description, goals, tags, notes, send_window, expires_at } = campaign;
+  const content_sha256 = canonicalHash(pinnedPart(campaign));
+  return { name, description, goals, tags, notes, send_window, expires_at, ...rest, content_sha256 };
+}
+
+function toDate(value: string | null): Date | null {
+  return value === null ? null : new Date(value);
+}

@@ -1,0 +1,218 @@
+import { type CampaignRow, rearmWaitingRun, setCampaignMessage } from '../../db/campaigns';
+import {
+  decide,
+  defaultsOf,
+  type FrozenContent,
+  findMessage,
+  findTemplate,
+  findWorkspaceForContent,
+  insertMessage,
+  messageHash,
+  type WorkspaceForContent,
+  workspaceLayer,
+} from '../../db/content';
+import { campaignConstants, trackableConstants } from '../../domain/content';
+import { lintContent, messageDocument, sandboxed, showMessage, toSource } from '../content';
+import { invalidField, Problem } from '../http/problem';
+import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
+import { problemDocument } from '../http/schemas';
+import { hasBegun, PATH, params, refused, requireCampaign, requireLockedCampaign, requireState } from './shared';
+
+/** What will be sent, and everybody who wrote a part of it. */
+export interface Frozen {
+  content: FrozenContent;
+  authors: string[];
+}
+
+/** Freezes what a campaign would send at this moment; throws 422 for what is missing or wrong. */
+export async function freezeCampaign(
+  context: WorkspaceContext,
+  campaign: CampaignRow,
+  origin: 'CAMPAIGN' | 'TEST',
+): Promise<Frozen> {
+  const { tx, workspaceId, deps } = context;
+  const workspace = await findWorkspaceForContent(tx, workspaceId);
+  const template = campaign.template_id ? await findTemplate(tx, workspaceId, campaign.template_id) : null;
+  if (campaign.template_id && !template) {
+    throw invalidField('template_id', 'The campaign’s template was deleted. Choose another one.');
+  }
+  const written = template
+    ? {
+        subjectTemplate: template.subject_template,
+        bodyHtml: template.body_html,
+        bodyText: template.body_text,
+        previewText: template.preview_text,
+      }
+    : {
+        subjectTemplate: campaign.subject ?? '',
+        bodyHtml: campaign.html ?? '',
+        bodyText: campaign.text,
+        previewText: campaign.preview_text ?? '',
+      };
+  if (written.subjectTemplate.trim() === '') throw invalidField('subject_template', 'The campaign has no subject.');
+  if (written.bodyHtml.trim() === '') throw invalidField('body_html', 'The campaign has no content.');
+  const sender = senderOf(campaign, workspace, deps.config);
+  const variables = template?.variables ?? [];
+  const known = [
+    ...workspace.field_names,
+    ...Object.keys(workspace.template_context),
+    ...Object.keys(campaign.template_context),
+  ];
+  // Again, since a custom field may have gone since the content was saved.
+  await lintContent(deps.contentSandbox, written, variables, known);
+  const templateDefaults = { ...workspaceLayer(workspace), ...defaultsOf(variables) };
+  const constants = campaignConstants({ templateDefaults, campaign: campaign.template_context });
+  const compiled = await sandboxed(
+    deps.contentSandbox.compile(toSource(written), {
+      unsubscribeLink: true,
+      trackOpens: campaign.tracking,
+      trackClicks: campaign.tracking,
+      constants: trackableConstants(constants, workspace.field_names),
+    }),
+  );
+  return {
+    content: {
+      origin,
+      campaignId: campaign.id,
+      templateId: template?.id ?? null,
+      templateVersion: template?.version ?? null,
+      subject: written.subjectTemplate,
+      html: written.bodyHtml,
+      text: written.bodyText ?? compiled.text,
+      previewText: written.previewText,
+      ...sender,
+      replyTo: campaign.reply_to,
+      categoryId: campaign.category_id,
+      purposeId: campaign.purpose_id,
+      templateContext: campaign.template_context,
+      templateDefaults,
+      tracking: campaign.tracking,
+      audience: {
+        include: campaign.include_audiences,
+        exclude: campaign.exclude_audiences,
+        allConsented: campaign.all_consented,
+      },
+      compiled,
+    },
+    authors: [...new Set([...campaign.authors, ...(template?.version_by ? [template.version_by] : [])])],
+  };
+}
+
+function senderOf(
+  campaign: CampaignRow,
+  workspace: WorkspaceForContent,
+  config: { EMAIL_FROM?: string | undefined; EMAIL_FROM_NAME: string },
+): { fromName: string; fromEmail: string } {
+  const fromEmail = campaign.from_email ?? workspace.from_email ?? config.EMAIL_FROM;
+  if (!fromEmail) throw invalidField('from_email', 'Neither the campaign nor its workspace names a From address.');
+  return {
+    fromEmail,
+    fromName: campaign.from_name ?? (workspace.from_name || config.EMAIL_FROM_NAME || workspace.name),
+  };
+}
+
+function checkAudience(campaign: CampaignRow): void {
+  if (!campaign.all_consented && campaign.include_audiences.length === 0) {
+    throw invalidField('audiences/include', 'Nobody would get this: include an audience, or set all_consented.');
+  }
+  if (!campaign.purpose_id) throw invalidField('purpose', 'A campaign needs a purpose that recipients consented to.');
+}
+
+const submit = defineRoute({
+  operationId: 'submitCampaign',
+  method: 'post',
+  path: `${PATH}/{campaign_id}/submit`,
+  tag: 'Campaigns',
+  summary: 'Freezes what will be sent and submits it for approval',
+  description:
+    'Content, context, sender, audience, category and purpose go into one message with a canonical hash; approval acts ' +
+    'on that message. A message submitted before is voided, unless it is the same. With approval mode OFF the message ' +
+    'is approved at once.',
+  access: 'workspace',
+  permission: 'campaigns:write',
+  idempotent: true,
+  params,
+  responses: {
+    200: { description: 'The same content is submitted or approved already', schema: messageDocument },
+    201: { description: 'Submitted', schema: messageDocument },
+    409: { description: 'The run has begun', schema: problemDocument },
+    422: { description: 'Something is missing', schema: problemDocument },
+  },
+  async handle(context, input) {
+    const { tx, workspaceId, actor } = context;
+    const seen = await requireCampaign(context, input.params.campaign_id);
+    checkOpen(seen);
+    checkAudience(seen);
+    // Before the lock: compiling may take its time, and a pause must not wait for it.
+    const frozen = await freezeCampaign(context, seen, 'CAMPAIGN');
+    const campaign = await requireLockedCampaign(context, seen.id);
+    checkOpen(campaign);
+    if (campaign.message_id) {
+      const earlier = await findMessage(tx, workspaceId, campaign.message_id);
+      const isOpen = earlier?.approval === 'SUBMITTED' || earlier?.approval === 'APPROVED';
+      if (earlier && isOpen && earlier.sha256 === messageHash(frozen.content)) {
+        await context.audit({ action: 'campaign.submit', entityType: 'campaign', entityId: campaign.id });
+        return { status: 200, body: await showMessage(context, earlier.id) };
+      }
+    }
+    if (campaign.version !== seen.version) {
+      throw new Problem('version-mismatch', 'The campaign was changed in the meantime. Read it again, then repeat.');
+    }
+    if (campaign.message_id) await voidEarlier(context, campaign.message_id);
+    const made = await insertMessage(tx, {
+      ...frozen.content,
+      workspaceId,
+      approval: 'SUBMITTED',
+      authors: frozen.authors,
+      submittedBy: actor.userId,
+    });
+    if (!made) throw new Error('a message could not be frozen');
+    await setCampaignMessage(tx, workspaceId, campaign.id, made.id);
+    await context.audit({
+      action: 'campaign.submit',
+      entityType: 'campaign',
+      entityId: campaign.id,
+      old: { message_id: campaign.message_id },
+      new: { message_id: made.id, sha256: made.sha256 },
+    });
+    const { approval_mode } = await findWorkspaceForContent(tx, workspaceId);
+    if (approval_mode === 'OFF') await approveBySubmitting(context, campaign, made);
+    return { status: 201, body: await showMessage(context, made.id) };
+  },
+});
+
+/** A new message is accepted until the run begins. */
+function checkOpen(campaign: CampaignRow): void {
+  requireState('edit-content', campaign);
+  if (hasBegun(campaign)) throw refused('edit-content', campaign);
+}
+
+async function voidEarlier(context: WorkspaceContext, messageId: string): Promise<void> {
+  await decide(context.tx, {
+    workspaceId: context.workspaceId,
+    messageId,
+    decision: 'VOIDED',
+    comment: 'Another message was submitted.',
+    decidedBy: context.actor.userId,
+  });
+}
+
+async function approveBySubmitting(
+  context: WorkspaceContext,
+  campaign: CampaignRow,
+  message: { id: string; sha256: string },
+): Promise<void> {
+  const { tx, workspaceId, actor } = context;
+  const comment = 'Approved by submitting: the workspace’s approval mode is OFF.';
+  await decide(tx, { workspaceId, messageId: message.id, decision: 'APPROVED', comment, decidedBy: actor.userId });
+  await rearmWaitingRun(tx, workspaceId, campaign.id, message);
+  await context.audit({
+    action: 'message.approve',
+    entityType: 'message',
+    entityId: message.id,
+    old: { approval: 'SUBMITTED' },
+    new: { approval: 'APPROVED', sha256: message.sha256, mode: 'OFF' },
+  });
+}
+
+export const submitRoutes: AnyRoute[] = [submit];
