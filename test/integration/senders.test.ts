@@ -1,7 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { enqueueDelivery, ensureLane } from '../../db/delivery/enqueue';
 import { CredentialsError, ensureRoute, loadSenders } from '../../db/senders';
 import { INSTALLATION_PROVIDER_ID } from '../../domain/senders';
 import { Keyring } from '../../platform/crypto';
+import { uuidv7 } from '../../platform/ids';
 import { startTestApi, type TestApi } from '../support/api';
 import { testSecrets } from '../support/stack';
 
@@ -322,6 +324,60 @@ describe('the breaker', () => {
       INSTALLATION_PROVIDER_ID,
     ]);
     expect((await api.request('post', path, { token: api.tokens.operator })).status).toBe(200);
+  });
+});
+
+describe('mail that waits for a sender', () => {
+  /** One transactional message on a lane that sleeps. */
+  async function waitingLane(workspaceId: string): Promise<string> {
+    const address = 'somebody@contacts.example';
+    const { laneId, deliveryId } = await enqueueDelivery(api.db, {
+      workspaceId,
+      sourceType: 'TRANSACTIONAL',
+      sourceId: uuidv7(),
+      stepKey: 'send',
+      contactId: null,
+      address,
+      recipientName: null,
+      addressHash: api.deps.addressHasher.hash(address),
+      emailDomain: 'contacts.example',
+      messageId: uuidv7(),
+      context: null,
+      expiresAt: null,
+    });
+    expect(deliveryId).not.toBeNull();
+    await sleep(laneId);
+    return laneId;
+  }
+
+  const sleep = (laneId: string) => api.db.query('UPDATE lanes SET awake = false WHERE id = $1', [laneId]);
+
+  async function isAwake(laneId: string): Promise<boolean | undefined> {
+    const { rows } = await api.db.query<{ awake: boolean }>('SELECT awake FROM lanes WHERE id = $1', [laneId]);
+    return rows[0]?.awake;
+  }
+
+  test('goes on when a provider is added, changed or its breaker reset; idle lanes sleep on', async () => {
+    const workspace = await api.createWorkspace('Waiting');
+    const path = `/workspaces/${workspace.id}/email-infrastructure/providers`;
+    const token = workspace.tokens.operator;
+    const laneId = await waitingLane(workspace.id);
+    const idle = await ensureLane(api.db, workspace.id, 'pool');
+    const { body } = await api.request('post', path, { token, body: relay() });
+    expect(await isAwake(laneId)).toBe(true);
+
+    await sleep(laneId);
+    await api.request('patch', `${path}/${body.id}`, { token, body: { max_sends_per_day: null } });
+    expect(await isAwake(laneId)).toBe(true);
+
+    await sleep(laneId);
+    await api.db.query(`INSERT INTO breakers (workspace_id, provider_id, state) VALUES ($1, $2, 'OPEN')`, [
+      workspace.id,
+      body.id,
+    ]);
+    await api.request('post', `${path}/${body.id}/breaker/reset`, { token });
+    expect(await isAwake(laneId)).toBe(true);
+    expect(await isAwake(idle)).toBe(false);
   });
 });
 
