@@ -6,7 +6,7 @@ export const CONTENT_BODY_LIMIT = 24 * 1024 * 1024;
 
 /** Values of template variables: JSON of at most 64 KiB. */
 export const contextValues = z
-  .record(z.string().min(1).max(100), z.json())
+  .record(z.string().min(1).max(100), z.unknown())
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= 64 * 1024, 'must have at most 64 KiB as JSON')
   .openapi({ type: 'object', additionalProperties: true, description: 'Variables of the template.' });
 
@@ -15,7 +15,7 @@ const variable = z.strictObject({
     .string()
     .max(100)
     .regex(/^[A-Za-z][A-Za-z0-9_]*$/, 'must begin with a letter and hold letters, digits and underscores'),
-  default: z.json().optional().openapi({ description: 'Used where no other layer of the context has a value.' }),
+  default: z.unknown().optional().openapi({ description: 'Used where no other layer of the context has a value.' }),
   required: z.boolean().optional().openapi({ description: 'Transactional mail without it is refused.' }),
   description: plainText(500).optional(),
 });
