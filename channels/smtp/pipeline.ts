@@ -1,11 +1,12 @@
 import type { SendOutcome } from '../connector';
+import { Burst } from './burst';
 import type { Capabilities } from './capabilities';
 import { classify, type Stage } from './classify';
 import type { Connection, ConnectionEnd } from './connection';
 import type { SmtpTimeouts } from './options';
 import { type Reply, replyText } from './reply-parser';
 import { prepareEnvelope, type Transaction } from './transaction';
-import { isWireClean, toWire, wireBound, writeWire } from './wire';
+import { toWire } from './wire';
 
 /** What a pipeline asks of the pool it belongs to. */
 export interface PipelineOwner {
@@ -20,7 +21,6 @@ export interface PipelineOwner {
 
 /** Content above this is written in pieces, and its final dot only when the kernel has taken all of it. */
 const LARGE = 64 * 1024;
-const EMPTY = Buffer.alloc(0);
 
 /** Commands of the envelope in the order of their answers. */
 const STAGES: readonly Stage[] = ['mail', 'rcpt', 'data'];
@@ -56,9 +56,7 @@ export class Pipeline {
   private ended = false;
   /** Why we ended it ourselves, if we did. */
   private abandoned: 'fenced' | 'stopped' | 'connection' | null = null;
-  /** Bytes of the burst being put together; reused as long as the kernel takes everything at once. */
-  private scratch = EMPTY;
-  private scratchLength = 0;
+  private readonly burst = new Burst();
 
   constructor(
     private readonly connection: Connection,
@@ -122,7 +120,10 @@ export class Pipeline {
   }
 
   private onReply(reply: Reply): void {
-    if (this.content !== null) {
+    if (!this.burst.empty) {
+      // All that was asked is answered, and what is still unwritten can't be: the server counts differently than we do.
+      this.nonsense(this.content ?? this.envelope, reply);
+    } else if (this.content !== null) {
       const transaction = this.content;
       this.content = null;
       this.answered = true;
@@ -184,7 +185,7 @@ export class Pipeline {
       transaction.recipientAccepted ||= stage === 'rcpt';
       const command = this.unsaid.shift();
       if (command !== undefined) {
-        this.append(command);
+        this.burst.append(command);
       }
     }
   }
@@ -195,7 +196,7 @@ export class Pipeline {
       if (!transaction.open) {
         // RFC 2920 section 3.1: the recipient was refused, yet the server wants a message. It gets an empty one.
         this.loneDot = true;
-        this.append('.\r\n');
+        this.burst.append('.\r\n');
         this.addReset();
       } else if (!transaction.gate.mayBegin(transaction.message.deliveryId)) {
         // All earlier answers are in, so closing now harms no other message, and nothing of this one was sent.
@@ -223,8 +224,8 @@ export class Pipeline {
     this.connection.destroy();
   }
 
-  private nonsense(transaction: Transaction, reply: Reply): void {
-    transaction.settle({ kind: 'unavailable', cause: 'protocol', reply: replyText(reply), retryAfterMs: null });
+  private nonsense(transaction: Transaction | null, reply: Reply): void {
+    transaction?.settle({ kind: 'unavailable', cause: 'protocol', reply: replyText(reply), retryAfterMs: null });
     this.connection.destroy();
   }
 
@@ -237,7 +238,7 @@ export class Pipeline {
   }
 
   private onReplies(): void {
-    if (this.ready && (this.capabilities.pipelining || this.scratchLength === 0)) {
+    if (this.ready && (this.capabilities.pipelining || this.burst.empty)) {
       this.addEnvelope();
     }
     this.flush();
@@ -260,9 +261,9 @@ export class Pipeline {
         this.envelope = transaction;
         this.stage = 0;
         if (this.capabilities.pipelining) {
-          this.append(`${envelope.mail}${envelope.rcpt}DATA\r\n`);
+          this.burst.append(`${envelope.mail}${envelope.rcpt}DATA\r\n`);
         } else {
-          this.append(envelope.mail);
+          this.burst.append(envelope.mail);
           this.unsaid = [envelope.rcpt, 'DATA\r\n'];
         }
         return;
@@ -274,7 +275,7 @@ export class Pipeline {
   private addReset(): void {
     this.reset = true;
     this.unsaid = [];
-    this.append('RSET\r\n');
+    this.burst.append('RSET\r\n');
   }
 
   private addContent(transaction: Transaction): void {
@@ -287,15 +288,8 @@ export class Pipeline {
     }
     this.content = transaction;
     this.contentInBurst = true;
-    if (isWireClean(content)) {
-      this.reserve(content.length);
-      content.copy(this.scratch, this.scratchLength);
-      this.scratchLength += content.length;
-    } else {
-      this.reserve(wireBound(content));
-      this.scratchLength = writeWire(content, this.scratch, this.scratchLength);
-    }
-    this.append('.\r\n');
+    this.burst.appendContent(content);
+    this.burst.append('.\r\n');
   }
 
   private writeLarge(transaction: Transaction, wire: Buffer, offset: number): void {
@@ -314,27 +308,13 @@ export class Pipeline {
     }
     this.large = null;
     this.content = transaction;
-    this.append('.\r\n');
+    this.burst.append('.\r\n');
     this.onReplies();
-  }
-
-  private append(text: string): void {
-    this.reserve(text.length * 3);
-    this.scratchLength += this.scratch.write(text, this.scratchLength);
-  }
-
-  private reserve(octets: number): void {
-    const needed = this.scratchLength + octets;
-    if (needed > this.scratch.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(16 * 1024, needed + 1024));
-      this.scratch.copy(larger, 0, 0, this.scratchLength);
-      this.scratch = larger;
-    }
   }
 
   /** One write for everything the answers of one read made possible. */
   private flush(): void {
-    if (this.scratchLength === 0 || this.ended) {
+    if (this.burst.empty || this.ended) {
       return;
     }
     const mayWrite =
@@ -346,11 +326,7 @@ export class Pipeline {
     }
     this.contentInBurst = false;
     this.await();
-    this.connection.write(this.scratch.subarray(0, this.scratchLength));
-    this.scratchLength = 0;
-    if (!this.connection.flushed) {
-      this.scratch = EMPTY;
-    }
+    this.burst.writeTo(this.connection);
   }
 
   private await(): void {

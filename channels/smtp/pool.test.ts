@@ -302,6 +302,18 @@ describe('a server that is slow, silent or no SMTP server', () => {
     expect(server.accepted).toEqual([]);
   });
 
+  test.each([
+    ['garbage behind 354: the content was not written yet', 'data', '354 Go ahead\r\nwhat?', 'unavailable protocol'],
+    ['a 250 where 354 is due', 'data', '250 Fine', 'unavailable protocol'],
+    ['a 354 where 250 is due', 'rcpt', '354 Go ahead', 'unavailable protocol'],
+    ['a 354 as the answer to a message', 'dot', '354 More?', 'unknown'],
+    ['an answer too many', 'mail', '250 Ok\r\n250 Ok\r\n354 Go ahead\r\n250 Ok', 'unavailable protocol'],
+  ])('%s', async (_name, step, answer, expected) => {
+    await begin((context) => (context.step === step ? answer : undefined));
+    expect((await sendAll(['m1'])).map(short)).toEqual([expected]);
+    expect(server.accepted.length).toBe(step === 'dot' ? 1 : 0);
+  });
+
   test('a flood without a line end is cut off', async () => {
     await begin(({ step }) => (step === 'mail' ? 'x'.repeat(100_000) : undefined));
     expect((await sendAll(['m1'])).map(short)).toEqual(['unavailable protocol']);
