@@ -10,13 +10,14 @@ import { AddressHasher, Keyring } from './platform/crypto';
 import { createLogger, type Logger } from './platform/log';
 import { Database } from './platform/postgres';
 import { createTemporalClient } from './platform/temporal';
+import { startTracing } from './platform/tracing';
 
 /** Longest wait for requests that are being answered when the process is asked to stop. */
 const DRAIN_MS = 10_000;
 
 /** The API over HTTP: every route, probes, metrics and documents. Listening and closing are the caller's. */
 export function createServer(deps: ApiDependencies): Server {
-  const app = createApplication(deps, routes, undefined, (pages) => mountOperations(pages, deps, routes));
+  const app = createApplication(deps, routes, (pages) => mountOperations(pages, deps, routes));
   return createHttpServer((request, response) => {
     if (!deps.tracking.handle(request, response)) app(request, response);
   });
@@ -65,6 +66,7 @@ export function stopServer(server: Server): Promise<void> {
 async function main(): Promise<void> {
   const config = readConfiguration(process.env);
   const log = createLogger({ name: 'sally-api', level: config.LOG_LEVEL });
+  const tracing = startTracing({ service: 'sally-api', endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT });
   const { deps, close } = createDependencies(config, log);
   const server = createServer(deps);
   let stopping = false;
@@ -74,6 +76,7 @@ async function main(): Promise<void> {
     log.info({ reason }, 'stopping');
     await stopServer(server);
     await close();
+    await tracing.close();
     process.exit(exitCode);
   };
   process.on('SIGTERM', () => void stop('SIGTERM', 0));

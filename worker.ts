@@ -11,6 +11,7 @@ import { createDeliveryActivities, SendingProcess } from './activities/delivery'
 import type { ActivityDependencies } from './activities/dependencies';
 import { FailureInterceptor } from './activities/runtime/failure-interceptor';
 import { keepSchedules } from './activities/runtime/schedules';
+import { TraceInterceptor } from './activities/runtime/trace-interceptor';
 import { CONTROL_TASK_QUEUE, DELIVERY_TASK_QUEUE, deliveryProcessTaskQueue } from './domain/shared/task-queues';
 import { type Configuration, ConfigurationError, readConfiguration } from './platform/config';
 import { AddressHasher, Keyring } from './platform/crypto';
@@ -18,6 +19,7 @@ import { createLogger, type Logger } from './platform/log';
 import { serveOperations } from './platform/metrics';
 import { Database } from './platform/postgres';
 import { createTemporalClient } from './platform/temporal';
+import { startTracing } from './platform/tracing';
 
 const ROLES = ['control', 'delivery', 'all'] as const;
 type WorkerRole = (typeof ROLES)[number];
@@ -90,12 +92,17 @@ class WorkerProcess {
 
   private async startControl(): Promise<void> {
     const bundle = process.env.SALLY_WORKFLOW_BUNDLE;
-    await this.run({
-      ...(bundle ? { workflowBundle: { codePath: bundle } } : { workflowsPath: require.resolve('./workflows') }),
-      taskQueue: CONTROL_TASK_QUEUE,
-      activities: createControlActivities(this.deps),
-      maxCachedWorkflows: 500,
-    });
+    // A bundle made beforehand contains its interceptors already.
+    const workflowModules = bundle ? [] : [require.resolve('./workflows/trace-propagation')];
+    await this.run(
+      {
+        ...(bundle ? { workflowBundle: { codePath: bundle } } : { workflowsPath: require.resolve('./workflows') }),
+        taskQueue: CONTROL_TASK_QUEUE,
+        activities: createControlActivities(this.deps),
+        maxCachedWorkflows: 500,
+      },
+      workflowModules,
+    );
     this.stoppers.push(keepSchedules(this.deps.temporal, this.config, this.deps.log));
   }
 
@@ -123,7 +130,11 @@ class WorkerProcess {
     }
   }
 
-  private async run(options: Omit<WorkerOptions, 'connection' | 'namespace' | 'interceptors'>): Promise<void> {
+  private async run(
+    options: Omit<WorkerOptions, 'connection' | 'namespace' | 'interceptors'>,
+    workflowModules: string[] = [],
+  ): Promise<void> {
+    const traces: ActivityInterceptorsFactory = (context) => ({ inbound: new TraceInterceptor(context.info) });
     const failures: ActivityInterceptorsFactory = (context) => ({
       inbound: new FailureInterceptor(this.deps.log, context.info.activityType),
     });
@@ -132,7 +143,7 @@ class WorkerProcess {
       namespace: this.config.TEMPORAL_NAMESPACE,
       shutdownGraceTime: '5 seconds',
       shutdownForceTime: '20 seconds',
-      interceptors: { activity: [failures] },
+      interceptors: { activity: [traces, failures], workflowModules },
       ...options,
     });
     this.workers.push(worker);
@@ -149,6 +160,7 @@ async function main(): Promise<void> {
       'DATABASE_URL_WORKER is not set: workers connect as sally_worker (docs/configuration.md).',
     );
   }
+  const tracing = startTracing({ service: `sally-worker-${role}`, endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT });
   // Signals are ours: the wire has to be quiet before the SDK's workers go.
   Runtime.install({ shutdownSignals: [] });
   const db = new Database({
@@ -175,7 +187,7 @@ async function main(): Promise<void> {
     log.info({ reason }, 'stopping');
     await workers?.stop();
     await operations.close();
-    await Promise.allSettled([db.close(), temporal.close()]);
+    await Promise.allSettled([db.close(), temporal.close(), tracing.close()]);
     process.exit(exitCode);
   };
   process.on('SIGTERM', () => void stop('SIGTERM', 0));

@@ -7,7 +7,10 @@ import { PROJECT } from './tsx';
 async function main(target: string, workflowsPath: string): Promise<void> {
   // A source saved while webpack runs must count as newer than the bundle.
   const begun = new Date();
-  const { code } = await bundleWorkflowCode({ workflowsPath });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [join(PROJECT, 'workflows', 'trace-propagation.ts')],
+  });
   mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}`;
   writeFileSync(temporary, code);

@@ -2,6 +2,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import helmet from 'helmet';
 import { uuidv7 } from '../../platform/ids';
 import type { ApiDependencies } from '../dependencies';
+import { measure, traced } from './observe';
 import { Problem } from './problem';
 import type { AnyRoute } from './route';
 import { runRoute, toProblem } from './run-route';
@@ -63,21 +64,15 @@ function bodyProblem(error: unknown): Problem | null {
 }
 
 /**
- * The HTTP application made from route definitions. `before` mounts handlers with needs of their own (tracking) ahead
- * of everything; `pages` mounts what is no operation (probes, documents) ahead of the routes, with their headers.
+ * The HTTP application made from route definitions. `pages` mounts what is no operation (probes, documents) ahead of
+ * the routes, with their headers.
  */
-export function createApplication(
-  deps: ApiDependencies,
-  routes: AnyRoute[],
-  before?: (app: Express) => void,
-  pages?: (app: Express) => void,
-): Express {
+export function createApplication(deps: ApiDependencies, routes: AnyRoute[], pages?: (app: Express) => void): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('trust proxy', deps.config.TRUST_PROXY);
   app.set('query parser', 'simple');
-  before?.(app);
   app.use(
     helmet({
       contentSecurityPolicy: {
@@ -107,9 +102,10 @@ export function createApplication(
   const methodsByPath = new Map<string, Set<string>>();
   for (const route of routes) {
     const path = expressPath(route.path);
-    app[route.method](path, ...bodyReaders(route), (request: Request, response: Response, next: NextFunction) => {
-      runRoute(deps, route, request, response).catch(next);
-    });
+    const handle = (request: Request, response: Response, next: NextFunction): void => {
+      traced(route, request, response, () => runRoute(deps, route, request, response)).catch(next);
+    };
+    app[route.method](path, measure(route), ...bodyReaders(route), handle);
     methodsByPath.set(path, (methodsByPath.get(path) ?? new Set()).add(route.method.toUpperCase()));
   }
   for (const [path, methods] of methodsByPath) {
