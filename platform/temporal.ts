@@ -1,5 +1,6 @@
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
+import { traceClientInterceptor } from './temporal-tracing';
 
 /** Search attributes of every Sally workflow (design, section 3); ids only, never personal data. */
 export const SallyWorkspace = defineSearchAttributeKey('SallyWorkspace', 'KEYWORD');
@@ -13,13 +14,24 @@ export interface TemporalOptions {
 }
 
 /**
- * A client that connects at its first call: the API starts and answers while Temporal is down. Calls fail after
- * three seconds instead of holding a request.
+ * A client that connects at its first call: the API starts and answers while Temporal is down. Calls are not repeated
+ * here (the SDK's default goes on for 20 s, and throws from a timer when the connection is closed meanwhile): what an
+ * API call loses the watchdog finds, and an activity is retried as a whole.
  */
 export function createTemporalClient(options: TemporalOptions): { client: Client; close: () => Promise<void> } {
-  const connection = Connection.lazy({ address: options.address, connectTimeout: 3_000 });
-  return { client: new Client({ connection, namespace: options.namespace }), close: () => connection.close() };
+  const connection = Connection.lazy({ address: options.address, connectTimeout: 3_000, interceptors: [] });
+  return {
+    client: new Client({
+      connection,
+      namespace: options.namespace,
+      interceptors: { workflow: [traceClientInterceptor] },
+    }),
+    close: () => connection.close(),
+  };
 }
+
+/** Longest wait for an answer of Temporal while a request or activity waits for it. */
+const CALL_TIMEOUT_MS = 3_000;
 
 export type { Client };
 
@@ -57,21 +69,19 @@ export async function ensureWorkflow(
     ],
     staticSummary: start.summary,
   };
-  const handle = start.signal
-    ? await client.workflow.signalWithStart(start.type, {
-        ...options,
-        signal: start.signal.name,
-        signalArgs: start.signal.args ?? [],
-      })
-    : await client.workflow.start(start.type, options);
-  const runId = 'signaledRunId' in handle ? handle.signaledRunId : handle.firstExecutionRunId;
-  return { workflowId: handle.workflowId, runId };
+  const { signal } = start;
+  const runId = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, async () => {
+    if (!signal) return (await client.workflow.start(start.type, options)).firstExecutionRunId;
+    const signalled = { ...options, signal: signal.name, signalArgs: signal.args ?? [] };
+    return (await client.workflow.signalWithStart(start.type, signalled)).signaledRunId;
+  });
+  return { workflowId: start.workflowId, runId };
 }
 
 /** Signals a workflow that should re-read its row. Not running is no error: its row is the truth. */
 export async function hintWorkflow(client: Client, workflowId: string, signal: string): Promise<void> {
   try {
-    await client.workflow.getHandle(workflowId).signal(signal);
+    await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => client.workflow.getHandle(workflowId).signal(signal));
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
