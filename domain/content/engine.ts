@@ -91,8 +91,9 @@ export function templateError(error: unknown, source?: string): TemplateError {
   const code = message.includes('out of fuel') ? 'FUEL' : message.startsWith('syntax error') ? 'SYNTAX' : 'RENDER';
   const line = match?.[2] === undefined ? undefined : Number(match[2]);
   const column = columnOf(excerpt) ?? (source === undefined ? undefined : columnOfEnd(source, line, message));
-  if (code === 'FUEL')
-    return { code, message: 'the template runs too long: it loops more than a message may', line, column };
+  // The engine refuses huge ranges and endless recursion before it runs out of fuel; it is the same mistake.
+  if (code === 'FUEL' || /range has too many elements|recursion limit/.test(message))
+    return { code: 'FUEL', message: 'the template runs too long: it loops more than a message may', line, column };
   return { code, message, line, column };
 }
 
