@@ -51,7 +51,7 @@ describe('the sandbox', () => {
       PLAIN,
       {},
     );
-    expect(preview).toMatchObject({ ok: false, error: { code: 'RENDER', part: 'html' } });
+    expect(preview).toMatchObject({ ok: false, error: { code: 'FUEL', part: 'html' } });
   });
 
   it('refuses a 5 MB template before anything else', async () => {
