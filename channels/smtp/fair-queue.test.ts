@@ -45,6 +45,18 @@ test('nothing is lost, each lane keeps its order, and a waiting lane waits at mo
   );
 });
 
+test('what is taken out is gone, the rest keeps its order', () => {
+  const queue = new FairQueue<string>();
+  for (const item of ['a1', 'a2', 'a3', 'b1', 'b2', 'c1']) {
+    queue.push(item.slice(0, 1), item);
+  }
+  expect(queue.shift()).toBe('a1');
+  expect(queue.remove((item) => item === 'a2' || item.startsWith('c')).sort()).toEqual(['a2', 'c1']);
+  expect(queue.size).toBe(3);
+  expect(queue.remove(() => false)).toEqual([]);
+  expect(queue.drain()).toEqual(['b1', 'a3', 'b2']);
+});
+
 test('a long lane gives its memory back', () => {
   const queue = new FairQueue<number>();
   for (let n = 0; n < 5000; n++) {

@@ -49,6 +49,29 @@ export class FairQueue<Item> {
     return item;
   }
 
+  /** Takes out what matches; the rest keeps its order and its turns. */
+  remove(matches: (item: Item) => boolean): Item[] {
+    const removed: Item[] = [];
+    const kept: [string, Item][] = [];
+    for (const lane of [...this.ring.slice(this.turn), ...this.ring.slice(0, this.turn)]) {
+      for (const item of lane.items.slice(lane.head)) {
+        if (matches(item)) {
+          removed.push(item);
+        } else {
+          kept.push([lane.key, item]);
+        }
+      }
+    }
+    if (removed.length > 0) {
+      this.drain();
+      for (const [lane, item] of kept) {
+        this.push(lane, item);
+      }
+      this.turn = 0;
+    }
+    return removed;
+  }
+
   /** Takes everything, in turn. */
   drain(): Item[] {
     const all: Item[] = [];

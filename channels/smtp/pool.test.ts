@@ -429,6 +429,24 @@ describe('the gate', () => {
     expect(server.transcript.join()).not.toContain('m2@');
   });
 
+  test('messages that wait behind a slow server are given back soon after they were stopped', async () => {
+    await begin(
+      ({ step }) => (step === 'dot' ? { silent: true } : undefined),
+      {},
+      { timeouts: { finalDotMs: 60_000 } },
+    );
+    let stopped = false;
+    const gate: SendGate = { mayBegin: () => !stopped, mayWrite: () => true };
+    const first = connector.send(message('m1'), OPEN);
+    const second = connector.send(message('m2'), OPEN);
+    await eventually(() => server.bursts.some((burst) => burst.includes('(dot)')));
+    const waiting = connector.send(message('m3'), gate);
+    stopped = true;
+    expect(short(await waiting)).toBe('not-sent stopped');
+    await connector.close(0);
+    expect([short(await first), short(await second)]).toEqual(['unknown', 'not-sent stopped']);
+  });
+
   test('a message stopped between its envelope and its content is not sent, and harms no other', async () => {
     let stopped = false;
     await begin(({ step, message: n }) => {

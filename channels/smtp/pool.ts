@@ -29,6 +29,7 @@ export class SmtpPool implements Connector, PipelineOwner {
   private readonly whenEmpty: (() => void)[] = [];
   private pumpPlanned = false;
   private sweeper: NodeJS.Timeout | null = null;
+  private recall: NodeJS.Timeout | null = null;
   /** Messages begun in the current and in the last full stretch of PACE_MS. */
   private begun = 0;
   private begunBefore = 0;
@@ -44,6 +45,7 @@ export class SmtpPool implements Connector, PipelineOwner {
     }
     return new Promise((resolve) => {
       this.queue.push(message.lane, new Transaction(message, gate, resolve));
+      this.recall ??= setInterval(() => this.recallStopped(), PACE_MS);
       if (!this.pumpPlanned) {
         // A group is handed over in one turn of the event loop; it is dealt out when all of it is here.
         this.pumpPlanned = true;
@@ -92,8 +94,10 @@ export class SmtpPool implements Connector, PipelineOwner {
         resolve();
       });
     });
-    if (this.sweeper !== null) {
-      clearInterval(this.sweeper);
+    for (const timer of [this.sweeper, this.recall]) {
+      if (timer !== null) {
+        clearInterval(timer);
+      }
     }
   }
 
@@ -241,6 +245,18 @@ export class SmtpPool implements Connector, PipelineOwner {
     if (this.pipelines.size === 0 && this.sweeper !== null) {
       clearInterval(this.sweeper);
       this.sweeper = null;
+    }
+  }
+
+  /** Behind a slow server messages may wait for minutes; those that were stopped meanwhile are given back now. */
+  private recallStopped(): void {
+    const stopped = this.queue.remove(({ gate, message }) => !gate.mayBegin(message.deliveryId));
+    for (const waiting of stopped) {
+      waiting.settle(NOT_SENT_STOPPED);
+    }
+    if (this.queue.size === 0 && this.recall !== null) {
+      clearInterval(this.recall);
+      this.recall = null;
     }
   }
 
