@@ -1,4 +1,4 @@
-export { type Compose, type ComposedMessage, createComposer, type FixedHeader, type PersonalPart } from './composer';
-export { createDkimSigner, type DkimKey, type DkimSigner } from './dkim';
-export { type Mailbox, oneLine } from './header';
+export { type Compose, createComposer, type FixedHeader, type PersonalPart } from './composer';
+export { createDkimSigner } from './dkim';
+export type { Mailbox } from './header';
 export { MimeError } from './mime-error';
