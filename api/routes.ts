@@ -4,6 +4,7 @@ import { contentRoutes } from './content';
 import { campaignDeliveryRoutes } from './delivery/campaign-routes';
 import type { AnyRoute } from './http/route';
 import { senderRoutes } from './senders';
+import { trackingRoutes } from './tracking/routes';
 import { workspaceRoutes } from './workspace';
 
 /** Every operation of the API, by area. */
@@ -14,4 +15,5 @@ export const routes: AnyRoute[] = [
   ...campaignRoutes,
   ...campaignDeliveryRoutes,
   ...senderRoutes,
+  ...trackingRoutes,
 ];
