@@ -1,4 +1,4 @@
-import type { DeliveryStatus } from '../delivery/ledger';
+import type { DeliveryStatus } from '../delivery';
 
 /** Spec 003, "CampaignRecipient". */
 export const RECIPIENT_STATUSES = [

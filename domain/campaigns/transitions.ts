@@ -1,4 +1,4 @@
-import type { Permission } from '../workspace/permissions';
+import type { Permission } from '../workspace';
 
 /**
  * States of a campaign as shown (spec 003, "Campaigns"). DRAFT until a run exists; from then on the state of its
@@ -123,4 +123,13 @@ export function refusal(action: CampaignAction, state: CampaignState): string {
   const allowed = actionsAllowedIn(state);
   const possible = allowed.length === 0 ? 'Nothing changes it any more.' : `Possible now: ${allowed.join(', ')}.`;
   return `"${action}" needs ${statesAllowing(action).join(' or ')}. ${possible}`;
+}
+
+/** The table as Markdown, for docs/campaign-states.md. */
+export function transitionTable(): string {
+  const lines = CAMPAIGN_TRANSITIONS.map(
+    ({ action, from, to, who, condition }) =>
+      `| \`${action}\` | ${from} | ${to} | ${who === 'system' ? 'Sally' : `\`${who}\``} | ${condition ?? ''} |`,
+  );
+  return ['| action | from | to | who | condition |', '| --- | --- | --- | --- | --- |', ...lines].join('\n');
 }
