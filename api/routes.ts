@@ -1,5 +1,7 @@
+import { audienceRoutes } from './audiences';
 import { campaignRoutes } from './campaigns';
 import { consentAreaRoutes } from './consent';
+import { contactsRoutes } from './contacts';
 import { contentRoutes } from './content';
 import { campaignDeliveryRoutes } from './delivery/campaign-routes';
 import type { AnyRoute } from './http/route';
@@ -10,6 +12,8 @@ import { workspaceRoutes } from './workspace';
 /** Every operation of the API, by area. */
 export const routes: AnyRoute[] = [
   ...workspaceRoutes,
+  ...contactsRoutes,
+  ...audienceRoutes,
   ...consentAreaRoutes,
   ...contentRoutes,
   ...campaignRoutes,

@@ -72,6 +72,12 @@ const environment = z.object({
   CLICK_SPOOL_DIRECTORY: optionalText.describe(
     'Where clicks wait while Postgres is away; default: below the system temp directory',
   ),
+  UPLOAD_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(1024 ** 3)
+    .describe('Largest file to be imported, in bytes'),
   OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional().describe('OTLP/HTTP collector; unset = no traces are exported'),
   OTEL_BULK_SAMPLE_RATIO: z.coerce
     .number()

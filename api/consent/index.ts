@@ -4,6 +4,7 @@ import { confirmPages } from './confirm-pages';
 import { consentRoutes } from './consents';
 import { purposeRoutes } from './purposes';
 import { signUpRoutes } from './sign-up';
+import { suppressionRoutes } from './suppressions';
 import { unsubscribePages } from './unsubscribe-pages';
 
 /** Operations and public pages of the consent area. */
@@ -12,6 +13,7 @@ export const consentAreaRoutes: AnyRoute[] = [
   ...categoryRoutes,
   ...consentRoutes,
   ...signUpRoutes,
+  ...suppressionRoutes,
   ...confirmPages,
   ...unsubscribePages,
 ];

@@ -1,5 +1,5 @@
 import { many, one, type Queryable, sql } from '../../platform/postgres';
-import type { ContactRow } from '../contacts/contacts';
+import type { ContactRow } from '../contacts';
 
 export interface MemberRow extends Pick<ContactRow, 'id' | 'email' | 'status' | 'first_name' | 'last_name'> {
   added_at: Date;

@@ -6,4 +6,5 @@ export * from './opt-in-requests';
 export * from './purposes';
 export * from './seed';
 export * from './sign-up';
+export * from './suppressions';
 export * from './unsubscribe';

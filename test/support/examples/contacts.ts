@@ -1,4 +1,69 @@
 import type { Examples } from './example';
+import type { World } from './world';
+
+async function aField(world: World): Promise<string> {
+  const { body } = await world.call('post', '/workspaces/{ws}/contact-fields', newField(world));
+  return body.id;
+}
+
+const newField = (world: World) => ({ name: `field_${world.unique()}`, type: 'number' });
+
+async function anAudienceWithMember(world: World): Promise<{ audience_id: string; contact: string }> {
+  const [audience_id, contact] = [await world.audience(), await world.contact()];
+  return { audience_id, contact };
+}
+
+/** A complete upload without content; its id. */
+function anUpload(world: World): Promise<string> {
+  return world.insert('uploads', { filename: 'contacts.csv', content_type: 'text/csv', completed_at: new Date() });
+}
+
+async function anImport(world: World): Promise<string> {
+  const { body } = await world.call('post', '/workspaces/{ws}/imports', { upload_id: await anUpload(world) });
+  return body.id;
+}
+
+async function aSuppression(world: World, state: 'ACTIVE' | 'HELD' = 'ACTIVE'): Promise<string> {
+  const domain = `${world.unique()}.example`;
+  return world.insert('suppressions', { domain, hint: domain, reason: 'MANUAL', source: 'API', state });
+}
 
 /** Requests of the operations of contacts, audiences, imports and suppressions. */
-export const contactsExamples: Examples = {};
+export const contactsExamples: Examples = {
+  createContact: (world) => ({ body: { email: `${world.unique()}@contacts.example`, first_name: 'Ada' } }),
+  listContacts: () => ({ query: { search: 'a' } }),
+  getContact: async (world) => ({ params: { contact_id: await world.contact() } }),
+  updateContact: async (world) => ({ params: { contact_id: await world.contact() }, body: { first_name: 'Ada' } }),
+  listSubmissions: async (world) => ({ params: { contact_id: await world.contact() } }),
+  createContactField: (world) => ({ body: newField(world) }),
+  listContactFields: () => ({}),
+  getContactField: async (world) => ({ params: { field_id: await aField(world) } }),
+  updateContactField: async (world) => ({ params: { field_id: await aField(world) }, body: { label: 'Seats' } }),
+  deleteContactField: async (world) => ({ params: { field_id: await aField(world) } }),
+  createUpload: () => ({ rawBody: 'email\nada@contacts.example\n', headers: { 'content-type': 'text/csv' } }),
+  getUpload: async (world) => ({ params: { upload_id: await anUpload(world) } }),
+  createImport: async (world) => ({ body: { upload_id: await anUpload(world) } }),
+  listImports: () => ({}),
+  getImport: async (world) => ({ params: { import_id: await anImport(world) } }),
+  cancelImport: async (world) => ({ params: { import_id: await anImport(world) } }),
+  getImportRejections: async (world) => ({ params: { import_id: await anImport(world) } }),
+  createAudience: (world) => ({ body: { name: `List ${world.unique()}` } }),
+  listAudiences: () => ({}),
+  getAudience: async (world) => ({ params: { audience_id: await world.audience() } }),
+  updateAudience: async (world) => ({ params: { audience_id: await world.audience() }, body: { description: 'New' } }),
+  deleteAudience: async (world) => ({ params: { audience_id: await world.audience() } }),
+  listAudienceMembers: async (world) => ({ params: { audience_id: await world.audience() } }),
+  addAudienceMembers: async (world) => {
+    const { audience_id, contact } = await anAudienceWithMember(world);
+    return { params: { audience_id }, body: { contact_ids: [contact] } };
+  },
+  removeAudienceMembers: async (world) => {
+    const { audience_id, contact } = await anAudienceWithMember(world);
+    return { params: { audience_id }, body: { contact_ids: [contact] } };
+  },
+  listSuppressions: () => ({}),
+  createSuppressions: (world) => ({ body: { addresses: [`${world.unique()}@contacts.example`] } }),
+  checkSuppression: () => ({ body: { address: 'ada@contacts.example' } }),
+  releaseSuppression: async (world) => ({ params: { suppression_id: await aSuppression(world, 'HELD') } }),
+  deleteSuppression: async (world) => ({ params: { suppression_id: await aSuppression(world) } }),
+};

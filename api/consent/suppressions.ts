@@ -1,0 +1,239 @@
+import {
+  deleteSuppression,
+  findSuppression,
+  listSuppressions,
+  releaseSuppression,
+  type SuppressionRow,
+  type SuppressionTarget,
+  suppressManually,
+} from '../../db/consent/suppressions';
+import { normaliseDomain, normaliseEmail } from '../../domain/contacts';
+import type { AddressHasher } from '../../platform/crypto';
+import { notFound, Problem, type ProblemPlace, wrongState } from '../http/problem';
+import { type AnyRoute, defineRoute } from '../http/route';
+import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, z } from '../http/schemas';
+
+const SUPPRESSIONS = '/workspaces/{ws}/suppressions';
+const ONE = `${SUPPRESSIONS}/{suppression_id}`;
+const TAG = 'Suppressions';
+const MAX_PER_CALL = 1_000;
+
+const params = z.object({ suppression_id: id });
+const reason = z.enum(['BOUNCE', 'COMPLAINT', 'MANUAL']);
+const state = z.enum(['ACTIVE', 'HELD']);
+
+const suppression = z
+  .object({
+    id,
+    domain: z.string().nullable().openapi({ description: 'Of a suppressed domain; null for an address.' }),
+    hint: z.string().openapi({ description: 'Enough to recognise the address; the address itself is not kept.' }),
+    reason,
+    source: z.enum(['API', 'DELIVERY', 'IMPORT']),
+    state: state.openapi({
+      description: 'HELD: learnt while a breaker was open; does not count until it is released.',
+    }),
+    note: z.string(),
+    created_at: moment,
+  })
+  .openapi('Suppression');
+
+const newSuppressions = z.strictObject({
+  addresses: z.array(z.string().max(2_000)).max(MAX_PER_CALL).default([]),
+  domains: z.array(z.string().max(300)).max(MAX_PER_CALL).default([]),
+  note: plainText(500).default(''),
+});
+
+/** "a…@example.com": enough to recognise an address one knows. */
+export function addressHint(email: string): string {
+  const at = email.lastIndexOf('@');
+  return `${[...email][0] ?? ''}…${email.slice(at)}`;
+}
+
+function readTargets(body: z.infer<typeof newSuppressions>, hasher: AddressHasher): SuppressionTarget[] {
+  const errors: ProblemPlace[] = [];
+  const targets = new Map<string, SuppressionTarget>();
+  body.addresses.forEach((written, index) => {
+    const email = normaliseEmail(written);
+    if (email.ok) {
+      targets.set(email.email, { addressHash: hasher.hash(email.email), domain: null, hint: addressHint(email.email) });
+    } else errors.push({ pointer: `/body/addresses/${index}`, detail: email.message });
+  });
+  body.domains.forEach((written, index) => {
+    const domain = normaliseDomain(written.trim().replace(/^@/, ''));
+    if (domain !== null) targets.set(`@${domain}`, { addressHash: null, domain, hint: domain });
+    else errors.push({ pointer: `/body/domains/${index}`, detail: 'is no Internet domain' });
+  });
+  if (targets.size === 0 && errors.length === 0)
+    errors.push({ pointer: '/body/addresses', detail: 'name an address or a domain' });
+  if (targets.size > MAX_PER_CALL) errors.push({ pointer: '/body', detail: `at most ${MAX_PER_CALL} at a time` });
+  const [first] = errors;
+  if (first) throw new Problem('validation-failed', first.detail, { errors: errors.slice(0, 20) });
+  return [...targets.values()];
+}
+
+export const suppressionRoutes: AnyRoute[] = [
+  defineRoute({
+    method: 'get',
+    path: SUPPRESSIONS,
+    operationId: 'listSuppressions',
+    tag: TAG,
+    summary: 'Lists what gets no mail from this workspace, newest first',
+    access: 'workspace',
+    permission: 'suppressions:read',
+    query: pageQuery.extend({
+      state: state.optional(),
+      reason: reason.optional(),
+      domain: z.string().max(300).optional().openapi({ description: 'A suppressed domain.' }),
+    }),
+    responses: { 200: { description: 'A page of suppressions', schema: pageOf(suppression) } },
+    async handle(context, { query }) {
+      const [cursor] = decodeCursor(query.cursor, 1) ?? [];
+      const before = cursor === undefined ? null : id.safeParse(cursor);
+      if (before?.success === false) {
+        const detail = 'The cursor is not one that this list gave out. Leave it away to start from the beginning.';
+        throw new Problem('validation-failed', detail, { errors: [{ pointer: '/query/cursor', detail }] });
+      }
+      const rows = await listSuppressions(context.tx, context.workspaceId, {
+        before: before?.data ?? null,
+        limit: query.limit,
+        state: query.state ?? null,
+        reason: query.reason ?? null,
+        addressHash: null,
+        domain: query.domain === undefined ? null : (normaliseDomain(query.domain) ?? query.domain),
+      });
+      return { status: 200, body: cutPage(rows, query.limit, (row) => [row.id], show) };
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: SUPPRESSIONS,
+    operationId: 'createSuppressions',
+    tag: TAG,
+    summary: 'Suppresses addresses and domains in this workspace',
+    description:
+      'At most 1,000 at a time. What is suppressed already is left as it is. Other workspaces are not affected.',
+    access: 'workspace',
+    permission: 'suppressions:write',
+    idempotent: true,
+    body: newSuppressions,
+    bodyLimit: 2 * 1024 * 1024,
+    responses: {
+      201: {
+        description: 'What was added; `already_suppressed` counts the others',
+        schema: z.object({ items: z.array(suppression), already_suppressed: z.number().int() }),
+      },
+    },
+    async handle(context, { body }) {
+      const { tx, workspaceId, actor, deps } = context;
+      const targets = readTargets(body, deps.addressHasher);
+      const rows = await suppressManually(tx, workspaceId, targets, body.note, actor.userId);
+      await context.audit({
+        action: 'suppression.create',
+        entityType: 'suppression',
+        entityId: rows.length === 1 ? (rows[0]?.id ?? null) : null,
+        new: { count: rows.length, ids: rows.map((row) => row.id), note: body.note },
+      });
+      return { status: 201, body: { items: rows.map(show), already_suppressed: targets.length - rows.length } };
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: `${SUPPRESSIONS}/check`,
+    operationId: 'checkSuppression',
+    tag: TAG,
+    summary: 'Says which suppressions concern an address',
+    description: 'The list shows hints only; this finds an address by its keyed hash. Changes nothing.',
+    access: 'workspace',
+    permission: 'suppressions:read',
+    body: z.strictObject({ address: z.string().max(2_000) }),
+    responses: { 200: { description: 'The suppressions', schema: z.object({ items: z.array(suppression) }) } },
+    async handle(context, { body }) {
+      const email = normaliseEmail(body.address);
+      if (!email.ok) {
+        throw new Problem('validation-failed', email.message, {
+          errors: [{ pointer: '/body/address', detail: email.message }],
+        });
+      }
+      const all = { before: null, limit: 1, state: null, reason: null };
+      const addressHash = context.deps.addressHasher.hash(email.email);
+      const rows = [
+        ...(await listSuppressions(context.tx, context.workspaceId, { ...all, addressHash, domain: null })),
+        ...(await listSuppressions(context.tx, context.workspaceId, {
+          ...all,
+          addressHash: null,
+          domain: email.domain,
+        })),
+      ];
+      await context.audit({
+        action: 'suppression.check',
+        entityType: 'suppression',
+        entityId: rows[0]?.id ?? null,
+        new: { found: rows.length },
+      });
+      return { status: 200, body: { items: rows.map(show) } };
+    },
+  }),
+  defineRoute({
+    method: 'post',
+    path: `${ONE}/release`,
+    operationId: 'releaseSuppression',
+    tag: TAG,
+    summary: 'Lets a held suppression count',
+    access: 'workspace',
+    permission: 'suppressions:write',
+    params,
+    responses: { 200: { description: 'The suppression', schema: suppression } },
+    async handle(context, input) {
+      const { tx, workspaceId } = context;
+      const before = await findSuppression(tx, workspaceId, input.params.suppression_id);
+      if (!before) throw notFound('suppression');
+      if (!(await releaseSuppression(tx, workspaceId, before.id))) {
+        throw wrongState('suppression', before.state, 'Only a HELD one can be released.');
+      }
+      await context.audit({
+        action: 'suppression.release',
+        entityType: 'suppression',
+        entityId: before.id,
+        old: { state: 'HELD' },
+        new: { state: 'ACTIVE' },
+      });
+      return { status: 200, body: show({ ...before, state: 'ACTIVE' }) };
+    },
+  }),
+  defineRoute({
+    method: 'delete',
+    path: ONE,
+    operationId: 'deleteSuppression',
+    tag: TAG,
+    summary: 'Lifts a suppression',
+    access: 'workspace',
+    permission: 'suppressions:write',
+    params,
+    responses: { 204: { description: 'Lifted' } },
+    async handle(context, input) {
+      const { tx, workspaceId } = context;
+      const before = await findSuppression(tx, workspaceId, input.params.suppression_id);
+      if (!before || !(await deleteSuppression(tx, workspaceId, before.id))) throw notFound('suppression');
+      await context.audit({
+        action: 'suppression.delete',
+        entityType: 'suppression',
+        entityId: before.id,
+        old: show(before),
+      });
+      return { status: 204 };
+    },
+  }),
+];
+
+function show(row: SuppressionRow): z.input<typeof suppression> {
+  return {
+    id: row.id,
+    domain: row.domain,
+    hint: row.hint,
+    reason: row.reason,
+    source: row.source,
+    state: row.state,
+    note: row.note,
+    created_at: row.created_at.toISOString(),
+  };
+}

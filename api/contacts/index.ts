@@ -1,0 +1,8 @@
+import type { AnyRoute } from '../http/route';
+import { contactRoutes } from './contacts';
+import { fieldRoutes } from './fields';
+import { importRoutes } from './imports';
+import { uploadRoutes } from './uploads';
+
+/** Operations of the contacts area. */
+export const contactsRoutes: AnyRoute[] = [...contactRoutes, ...fieldRoutes, ...uploadRoutes, ...importRoutes];
