@@ -9,7 +9,7 @@ import {
   readOptInState,
 } from '../../db/consent';
 import { freezeTemplateMessage } from '../../db/content';
-import { type EnqueuedDelivery, enqueueDelivery } from '../../db/delivery/enqueue';
+import { type EnqueuedDelivery, enqueueDelivery } from '../../db/delivery';
 import { type DoubleOptInInput, nextOptInStep, OPT_IN_TEMPLATES, type OptInStep } from '../../domain/consent';
 import { laneWorkflow } from '../../domain/delivery/contract';
 import { type Queryable, sql } from '../../platform/postgres';

@@ -7,7 +7,7 @@ import {
   type ImportJob,
   startImport,
 } from '../../db/contacts';
-import { writeAudit } from '../../db/workspace/audit';
+import { writeAudit } from '../../db/workspace';
 import type { ImportContactsInput, ImportProgress, ImportSlice } from '../../domain/contacts/contract';
 import type { ActivityDependencies } from '../dependencies';
 import { applyBatch, type ImportStep } from './import-apply';

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { cancelImport } from '../../db/contacts';
-import { writeAudit } from '../../db/workspace/audit';
+import { writeAudit } from '../../db/workspace';
 import type { ImportContactsInput, ImportProgress, ImportSlice } from '../../domain/contacts/contract';
 import type { ActivityDependencies } from '../dependencies';
 import { runImportSlice } from './import-slice';

@@ -7,7 +7,7 @@ import {
   type ReadAheadPair,
   readAhead,
 } from '../../db/delivery/read-ahead';
-import { nextOpening } from '../../domain/campaigns/send-window';
+import { nextOpening } from '../../domain/campaigns';
 import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
 import { type DrainShare, goesAlone, throttledGroupSize } from '../../domain/delivery';
 import { uuidv7 } from '../../platform/ids';

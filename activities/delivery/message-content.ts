@@ -11,7 +11,7 @@ import {
   recipientName,
   render,
 } from '../../domain/content';
-import { sealMessageToken } from '../../domain/tracking/message-token';
+import { sealMessageToken } from '../../domain/tracking';
 import { one, sql } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
 import type { Candidate } from './candidate';

@@ -9,7 +9,7 @@ import {
   type RunTransition,
 } from '../../db/campaigns';
 import { findMessage, isIntact } from '../../db/content';
-import { wakeLane } from '../../db/delivery/enqueue';
+import { wakeLane } from '../../db/delivery';
 import type { CampaignAction } from '../../domain/campaigns';
 import { laneWorkflow } from '../../domain/delivery';
 import { ensureWorkflow } from '../../platform/temporal';

@@ -1,10 +1,10 @@
 import { listTestRecipients } from '../../db/campaigns';
 import { insertMessage } from '../../db/content';
-import { enqueueDelivery } from '../../db/delivery/enqueue';
+import { enqueueDelivery } from '../../db/delivery';
 import { normaliseEmail } from '../../domain/contacts';
 import { uuidv7 } from '../../platform/ids';
 import { contextValues } from '../content';
-import { followLane } from '../delivery/follow-lane';
+import { followLane } from '../delivery';
 import { Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { problemDocument, workflowReference, z } from '../http/schemas';

@@ -10,7 +10,7 @@ import {
   listMessages,
   type MessageSummary,
 } from '../../db/content';
-import { approvalRefusal } from '../../domain/campaigns/approval';
+import { approvalRefusal } from '../../domain/campaigns';
 import { notFound, Problem, wrongState } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, problemDocument, z } from '../http/schemas';

@@ -1,7 +1,7 @@
 import { MAX_ATTEMPTS, SOURCES } from '../../domain/delivery';
 import { changed, type Database, one, type Queryable, type Statement, sql } from '../../platform/postgres';
 import type { AudienceDefinition } from '../content';
-import { wakeLane } from '../delivery/enqueue';
+import { wakeLane } from '../delivery';
 
 /** The counters of what no delivery process did: materialising and sweeping. */
 const NO_PROCESS = '00000000-0000-0000-0000-000000000000';

@@ -2,7 +2,7 @@ import type { SendWindow } from '../../domain/campaigns/send-window';
 import type { CampaignState } from '../../domain/campaigns/transitions';
 import { SOURCES } from '../../domain/delivery';
 import { changed, one, type Queryable, sql } from '../../platform/postgres';
-import { ensureLane } from '../delivery/enqueue';
+import { ensureLane } from '../delivery';
 
 export type RunStatus = Exclude<CampaignState, 'DRAFT'>;
 

@@ -1,4 +1,4 @@
-import type { SendWindow } from '../../domain/campaigns/send-window';
+import type { SendWindow } from '../../domain/campaigns';
 import type { AddressStatus, ConsentStatus, Facts, MessageClass, SourceType, StreamState } from '../../domain/delivery';
 
 /**

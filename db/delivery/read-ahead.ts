@@ -1,4 +1,4 @@
-import type { SendWindow } from '../../domain/campaigns/send-window';
+import type { SendWindow } from '../../domain/campaigns';
 import type { DrainShare, MessageClass, SourceType } from '../../domain/delivery';
 import { many, type Queryable, sql } from '../../platform/postgres';
 

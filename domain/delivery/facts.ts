@@ -1,4 +1,4 @@
-import type { SendWindow } from '../campaigns/send-window';
+import type { SendWindow } from '../campaigns';
 import type { MessageClass } from './ledger';
 
 export type StreamState = 'WAITING' | 'ACTIVE' | 'PAUSED' | 'CANCELLED';

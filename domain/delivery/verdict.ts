@@ -1,4 +1,4 @@
-import { nextOpening } from '../campaigns/send-window';
+import { nextOpening } from '../campaigns';
 import type { Facts } from './facts';
 import type { MessageClass } from './ledger';
 

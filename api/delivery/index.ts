@@ -1,0 +1,2 @@
+/** What other areas' routes share with the delivery area's. */
+export * from './follow-lane';

@@ -1,0 +1,2 @@
+/** What other areas may do to the ledger: put messages into it and wake its lanes. */
+export * from './enqueue';
