@@ -60,6 +60,8 @@ export interface TestApi {
   database: TestDatabase;
   /** Temporal namespace that the API starts workflows in (no worker runs there by itself). */
   namespace: string;
+  /** Environment for server.ts and worker.ts processes beside this API: same database, namespace and keys. */
+  environment: Record<string, string>;
   /** A workspace with one member per role. */
   workspace: TestWorkspace;
   tokens: Record<Role, string>;
@@ -118,13 +120,14 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
     db,
     database,
     namespace,
+    environment,
     workspace,
     tokens: workspace.tokens,
     apiKey: workspace.apiKey,
     createWorkspace,
     createApiKey: (inWorkspace, scopes, role = 'owner') =>
       insertApiKey(db, inWorkspace.id, inWorkspace.people[role].id, scopes),
-    request: (method, path, request) => send(url, method, path.replace('{ws}', workspace.id), request ?? {}),
+    request: (method, path, request) => sendRequest(url, method, path.replace('{ws}', workspace.id), request),
     close: async () => {
       server.closeAllConnections();
       await stopServer(server);
@@ -135,7 +138,13 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
   };
 }
 
-async function send(url: string, method: string, path: string, request: TestRequest): Promise<TestResponse> {
+/** One request to the API at `url`. */
+export async function sendRequest(
+  url: string,
+  method: string,
+  path: string,
+  request: TestRequest = {},
+): Promise<TestResponse> {
   const target = new URL(path, url);
   for (const [name, value] of Object.entries(request.query ?? {})) target.searchParams.set(name, String(value));
   const json = request.body !== undefined;
