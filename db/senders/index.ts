@@ -10,8 +10,7 @@ export {
   listProviders,
   lockProvider,
   type ProviderRow,
-  type ProviderValues,
   resetBreaker,
   updateProvider,
 } from './providers';
-export { ensureRoute, type Route } from './routes';
+export { ensureRoute } from './routes';
