@@ -91,7 +91,7 @@ class WorkerProcess {
   }
 
   private async startControl(): Promise<void> {
-    const bundle = process.env.SALLY_WORKFLOW_BUNDLE;
+    const bundle = this.config.SALLY_WORKFLOW_BUNDLE;
     // A bundle made beforehand contains its interceptors already.
     const workflowModules = bundle ? [] : [require.resolve('./workflows/trace-propagation')];
     await this.run(
@@ -179,7 +179,11 @@ async function main(): Promise<void> {
     addressHasher: new AddressHasher(config.SALLY_SUPPRESSION_KEY),
   };
   let workers: WorkerProcess | null = null;
-  const operations = await serveOperations({ port: config.METRICS_PORT, ready: async () => workers?.ready ?? false });
+  const operations = await serveOperations({
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    ready: async () => workers?.ready ?? false,
+  });
   let stopping = false;
   const stop = async (reason: string, exitCode: number): Promise<void> => {
     if (stopping) return;

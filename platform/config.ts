@@ -19,6 +19,8 @@ const environment = z.object({
   METRICS_PORT: port
     .default(0)
     .describe('Port of /metrics, /healthz and /readyz of a worker; 0 = chosen by the system'),
+  METRICS_HOST: z.string().default('127.0.0.1').describe('Address that a worker serves them on'),
+  SALLY_WORKFLOW_BUNDLE: optionalText.describe('File with the bundled workflows; unset = bundled when a worker starts'),
   SALLY_SECRETS: z.string().min(1).describe('kid:base64url(32 bytes), newest first, separated by commas'),
   SALLY_SUPPRESSION_KEY: z.string().min(1).describe('base64url(32 bytes); keyed hash of addresses, never rotated'),
   SMTP_URL: optionalText.describe('Fallback sender: smtp://user:password@host:port or smtps://…'),
