@@ -2,14 +2,16 @@ import type { OutgoingMessage } from '../../channels/connector';
 import { type Compose, createComposer } from '../../channels/mime';
 import { type FrozenMessage, findMessage } from '../../db/content';
 import type { DueRow } from '../../db/delivery/read-ahead';
+import { optInUrl } from '../../domain/consent';
 import {
   addRecipient,
   type ContentSandbox,
   campaignConstants,
+  type RecipientLayers,
   type RenderContext,
   type RenderedMessage,
   recipientName,
-  render,
+  renderForRecipient,
 } from '../../domain/content';
 import { sealMessageToken } from '../../domain/tracking';
 import { one, sql } from '../../platform/postgres';
@@ -120,29 +122,27 @@ export class MessageContents {
     const tracking = content.message.tracking
       ? sealMessageToken(this.deps.keyring, 'message-tracking', reference)
       : null;
-    const rendered = await this.render(
-      content,
-      addRecipient(content.constants, {
-        contact: due.contact_id
-          ? {
-              email: address,
-              firstName: due.first_name,
-              lastName: due.last_name,
-              locale: due.locale,
-              timeZone: due.time_zone,
-              tags: due.tags ?? [],
-              fields: due.fields ?? {},
-            }
-          : { email: address, firstName: due.recipient_name },
-        delivery: due.context,
-        system: {
-          unsubscribe_url: unsubscribeUrl ?? undefined,
-          preferences_url: unsubscribeUrl ?? undefined,
-          _click_base: tracking ? `${this.linkBase}/t/c/${tracking}.` : undefined,
-          _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
-        },
-      }),
-    );
+    const rendered = await this.render(content, {
+      contact: due.contact_id
+        ? {
+            email: address,
+            firstName: due.first_name,
+            lastName: due.last_name,
+            locale: due.locale,
+            timeZone: due.time_zone,
+            tags: due.tags ?? [],
+            fields: due.fields ?? {},
+          }
+        : { email: address, firstName: due.recipient_name },
+      delivery: due.context,
+      system: {
+        unsubscribe_url: unsubscribeUrl ?? undefined,
+        preferences_url: unsubscribeUrl ?? undefined,
+        confirm_url: this.confirmUrl(due),
+        _click_base: tracking ? `${this.linkBase}/t/c/${tracking}.` : undefined,
+        _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
+      },
+    });
     const composed = content.compose({
       to: { name, address },
       subject: rendered.subject,
@@ -164,10 +164,18 @@ export class MessageContents {
     };
   }
 
+  /** The link of an opt-in mail: made here, so that no link that confirms is ever stored. */
+  private confirmUrl(due: DueRow): string | undefined {
+    if (due.source_type !== 'OPT_IN' || due.expires_at === null) return undefined;
+    const request = { workspaceId: due.workspace_id, requestId: due.source_id };
+    return optInUrl(this.deps.keyring, this.deps.config.PUBLIC_URL, request, due.expires_at);
+  }
+
   /** In this thread when the engine can bound it, else in a thread with limits. */
-  private async render(content: LoadedContent, context: RenderContext): Promise<RenderedMessage> {
-    if (content.message.compiled.execution === 'in-process') return render(content.message.compiled, context);
-    const result = await this.sandbox.render(content.message.compiled, context);
+  private async render(content: LoadedContent, recipient: RecipientLayers): Promise<RenderedMessage> {
+    const { compiled } = content.message;
+    if (compiled.execution === 'in-process') return renderForRecipient(compiled, content.constants, recipient);
+    const result = await this.sandbox.render(compiled, addRecipient(content.constants, recipient));
     if (!result.ok) throw new Error(result.error.message);
     return result.value;
   }

@@ -50,6 +50,7 @@ export interface DueRow {
   max_attempts: number;
   data_drops: number;
   not_before: Date;
+  expires_at: Date | null;
   context: Record<string, unknown> | null;
   address: string | null;
   recipient_name: string | null;
@@ -71,7 +72,7 @@ const SOURCE_FILTER = {
 function readAheadText(source: keyof typeof SOURCE_FILTER, parted: boolean): string {
   return `
     SELECT d.workspace_id, d.source_type, d.source_id, d.id, d.stream_id, d.mx_group, d.message_id, d.contact_id, d.class,
-      d.attempts, d.max_attempts, d.data_drops, d.not_before, d.context, d.address, d.recipient_name,
+      d.attempts, d.max_attempts, d.data_drops, d.not_before, d.expires_at, d.context, d.address, d.recipient_name,
       c.version AS contact_version, c.email, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields
     FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[]) AS p (stream_id, run_id, mx_group, rows, after)
     CROSS JOIN LATERAL (
