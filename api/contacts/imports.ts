@@ -1,5 +1,5 @@
 import { findAudience } from '../../db/audiences';
-import { findPurposeByKey } from '../../db/consent';
+import { findSignUpPurpose } from '../../db/consent';
 import { cancelImport, findImport, findUpload, type ImportJob, insertImport, listImports } from '../../db/contacts';
 import { tagsProblem } from '../../domain/contacts';
 import { IMPORT_CHANGED_SIGNAL, importWorkflow, importWorkflowId } from '../../domain/contacts/contract';
