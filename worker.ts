@@ -19,6 +19,7 @@ import { createLogger, type Logger } from './platform/log';
 import { serveOperations } from './platform/metrics';
 import { Database } from './platform/postgres';
 import { createTemporalClient } from './platform/temporal';
+import { ensureNamespace } from './platform/temporal-namespace';
 import { startTracing } from './platform/tracing';
 
 const ROLES = ['control', 'delivery', 'all'] as const;
@@ -64,6 +65,7 @@ class WorkerProcess {
   ) {}
 
   async start(): Promise<void> {
+    await this.waitForNamespace();
     if (this.role !== 'delivery') await this.startControl();
     if (this.role !== 'control') await this.startDelivery();
   }
@@ -88,6 +90,18 @@ class WorkerProcess {
     await this.sending?.close(STOP_GRACE_MS);
     for (const worker of this.workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await Promise.allSettled(this.runs);
+  }
+
+  /** Temporal's store may be new or lost: a worker of a namespace that does not exist would end at once. */
+  private async waitForNamespace(): Promise<void> {
+    for (;;) {
+      try {
+        return await ensureNamespace(this.deps.temporal, this.config.TEMPORAL_NAMESPACE);
+      } catch (error) {
+        this.deps.log.warn({ err: error }, 'the namespace is not ready; trying again');
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+    }
   }
 
   private async startControl(): Promise<void> {
