@@ -135,7 +135,8 @@ test('waits for its time, re-checks the approval, and begins then', async () => 
   await fastForward(api.deps.temporal, workflowId, 2 * DAY);
   expect(await runState(api.db, body.run_id)).toMatchObject({ status: 'SCHEDULED', phase: 'PENDING' });
   await moveClock(3 * DAY + 60_000);
-  await fastForward(api.deps.temporal, workflowId, 3 * DAY + 60_000);
+  // Two looks a day apart are over; the third is due.
+  await fastForward(api.deps.temporal, workflowId, DAY + 1_000);
   await until(api.db, body.run_id, (run) => run.phase === 'MATERIALISED');
   expect(await rowsByStatus(api.db, body.run_id)).toEqual({ QUEUED: 5 });
 }, 60_000);
