@@ -39,16 +39,22 @@ export async function skipFreely(client: Client, workflowId: string): Promise<vo
  * everything due until then has fired, and time runs normally again. Signal or query it next.
  */
 export async function fastForward(client: Client, workflowId: string, milliseconds: number): Promise<void> {
-  const id = randomUUID();
-  await updateTimeSkipping(client, workflowId, {
-    enabled: true,
-    fastForwardConfig: { id, duration: msToTs(milliseconds) },
-  });
+  const id = await beginFastForward(client, workflowId, milliseconds);
   await client.workflowService.pollWorkflowExecutionTimeSkipping({
     namespace: client.options.namespace,
     workflowExecution: { workflowId },
     fastForwardId: id,
   });
+}
+
+/** The same without waiting for the end: for a workflow that has other things to wait for once it is there. */
+export async function beginFastForward(client: Client, workflowId: string, milliseconds: number): Promise<string> {
+  const id = randomUUID();
+  await updateTimeSkipping(client, workflowId, {
+    enabled: true,
+    fastForwardConfig: { id, duration: msToTs(milliseconds) },
+  });
+  return id;
 }
 
 type UpdateOptions = Parameters<Client['workflowService']['updateWorkflowExecutionOptions']>[0];

@@ -14,7 +14,7 @@ import {
 } from '../support/campaign-runs';
 import { exampleWorld, type World } from '../support/examples';
 import { approvedCampaign } from '../support/examples/content';
-import { fastForward } from '../support/time-skipping';
+import { beginFastForward, fastForward } from '../support/time-skipping';
 
 const DAY = 86_400_000;
 let api: TestApi;
@@ -136,7 +136,7 @@ test('waits for its time, re-checks the approval, and begins then', async () => 
   expect(await runState(api.db, body.run_id)).toMatchObject({ status: 'SCHEDULED', phase: 'PENDING' });
   await moveClock(3 * DAY + 60_000);
   // Two looks a day apart are over; the third is due.
-  await fastForward(api.deps.temporal, workflowId, DAY + 1_000);
+  await beginFastForward(api.deps.temporal, workflowId, DAY + 1_000);
   await until(api.db, body.run_id, (run) => run.phase === 'MATERIALISED');
   expect(await rowsByStatus(api.db, body.run_id)).toEqual({ QUEUED: 5 });
 }, 60_000);
