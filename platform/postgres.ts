@@ -9,6 +9,8 @@ types.setTypeParser(types.builtins.DATE, (value) => value);
 
 /** A statement with bound parameters; made by `sql`, accepted by every `query`. */
 export interface Statement {
+  /** Prepared under this name once per connection; for the few statements that run thousands of times a second. */
+  name?: string;
   text: string;
   values: unknown[];
 }

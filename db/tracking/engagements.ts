@@ -20,12 +20,11 @@ export interface Engagement {
  */
 export async function recordEngagements(db: Queryable, engagements: readonly Engagement[]): Promise<number> {
   const column = <T>(read: (engagement: Engagement) => T): T[] => engagements.map(read);
-  const row = await one<{ count: number }>(
-    db,
-    sql`SELECT sally_record_engagements(
+  const statement = sql`SELECT sally_record_engagements(
           ${column((e) => e.id)}::uuid[], ${column((e) => e.workspaceId)}::uuid[], ${column((e) => e.sourceId)}::uuid[],
           ${column((e) => e.deliveryId)}::uuid[], ${column((e) => e.kind)}::text[], ${column((e) => e.linkPosition)}::int[],
-          ${column((e) => e.actor)}::text[], ${column((e) => e.occurredAt)}::timestamptz[]) AS count`,
-  );
+          ${column((e) => e.actor)}::text[], ${column((e) => e.occurredAt.toISOString())}::timestamptz[]) AS count`;
+  // Prepared once per connection: this is the one statement behind every click.
+  const row = await one<{ count: number }>(db, { ...statement, name: 'record-engagements' });
   return row?.count ?? 0;
 }
