@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { type Database, one, sql } from '../platform/postgres';
+
+/** CPU seconds of processes so far (Linux; 0 elsewhere). */
+export function cpuSeconds(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // Ended, or no /proc.
+    }
+  }
+  return ticks / 100;
+}
+
+/** Most memory that this process has had, in bytes. */
+export function peakMemoryBytes(): number {
+  return process.resourceUsage().maxRSS * 1_024;
+}
+
+/** The postmaster and all its children at this moment. */
+export function postgresPids(postmaster: number): number[] {
+  const pids = [postmaster];
+  try {
+    for (const name of readdirSync('/proc')) {
+      if (!/^\d+$/.test(name)) continue;
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster) pids.push(Number(name));
+    }
+  } catch {
+    // A process ended while we looked, or there is no /proc.
+  }
+  return pids;
+}
+
+/** Bytes of write-ahead log so far. */
+export async function walBytes(db: Database): Promise<number> {
+  const row = await one<{ bytes: number }>(db, sql`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS bytes`);
+  return row?.bytes ?? 0;
+}
+
+/** Figures count only on a database that keeps what it says: refuses any other. */
+export async function requireSafeSettings(db: Database): Promise<void> {
+  for (const setting of ['fsync', 'full_page_writes', 'synchronous_commit']) {
+    const row = await one<{ value: string }>(db, sql`SELECT current_setting(${setting}) AS value`);
+    if (row?.value !== 'on') throw new Error(`${setting} must be on`);
+  }
+}
