@@ -44,7 +44,7 @@ export async function applyBatch(
 ): Promise<ImportStep> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction((tx) => applyOnce(tx, job, mapping, batch, at));
+      return await db.transaction((tx) => applyOnce(tx, job, mapping, batch, at, attempt > 1));
     } catch (error) {
       if (!(error instanceof ImportConflict) || attempt === MAX_ATTEMPTS) throw error;
     }
@@ -57,12 +57,14 @@ async function applyOnce(
   mapping: HeaderMapping,
   batch: PreparedBatch,
   at: ImportStep,
+  lock: boolean,
 ): Promise<ImportStep> {
   const { workspaceId, id: jobId, input } = job;
   const begun = await beginImportBatch(
     tx,
     workspaceId,
     batch.rows.map(({ contact }) => contact.email),
+    lock,
   );
   const plan = new BatchPlan(mapping, input.tags, begun.known, begun.mintId);
   if (input.dryRun) {

@@ -24,7 +24,7 @@ export async function checkFile(db: Queryable, job: ImportJob, pulse: (bytes: nu
   const source = new ImportSource(db, upload, dialect, FILE_START);
   const header = await source.next(1, MAX_CHARACTERS);
   const headers = header.rows[0]?.cells;
-  if (headers === undefined) throw importFailure('EMPTY_FILE', 'the file has no row');
+  if (headers === undefined) throw importFailure('EMPTY_FILE', 'the file has no row: neither a header nor contacts');
   await mapImportHeaders(db, job, headers);
   let rowsTotal = 0;
   for (let last = header.last; !last; ) {

@@ -91,7 +91,8 @@ async function receive(context: WorkspaceContext, filename: string): Promise<Upl
   try {
     let parts: Buffer[] = [];
     let collected = 0;
-    for await (const part of request) {
+    // Without destroyOnReturn a refusal would cut the connection, and the client would not see the answer.
+    for await (const part of request.iterator({ destroyOnReturn: false })) {
       const bytes: Buffer = Buffer.isBuffer(part) ? part : Buffer.from(String(part));
       hash.update(bytes);
       sizeBytes += bytes.length;

@@ -38,24 +38,31 @@ export interface BatchStart {
   known: Map<string, KnownContact>;
 }
 
-/** Reads what the workspace knows of these addresses. Locks nothing: a row that changes meanwhile is a conflict later. */
+/**
+ * Reads what the workspace knows of these addresses. As a rule it locks nothing, and a row that changes meanwhile is a
+ * conflict later; with `lock`, for a batch that met one, others wait.
+ */
 export async function beginImportBatch(
   tx: PoolClient,
   workspaceId: string,
   emails: readonly string[],
+  lock: boolean,
 ): Promise<BatchStart> {
   await tx.query(LOOK_UPS_ONLY);
+  // No normalised address holds a line break, and one text is much cheaper to bind than an array.
+  const look = sql`SELECT c.id, c.email, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields, c.version
+    FROM unnest(string_to_array(${emails.join('\n')}, E'\n')) AS given (email)
+    JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.email = given.email`;
+  const rows = await many<Omit<ContactRow, 'status' | 'created_at' | 'updated_at'>>(
+    tx,
+    lock ? sql`${look} ORDER BY c.id FOR UPDATE OF c` : look,
+  );
+  // After the look: ids minted from this moment are greater than those of every change that was seen.
   const clock = await one<{ now: string; micros: number }>(
     tx,
     sql`SELECT sally_now()::text AS now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros`,
   );
   if (!clock) throw new Error('the clock did not answer');
-  const rows = await many<Omit<ContactRow, 'status' | 'created_at' | 'updated_at'>>(
-    tx,
-    sql`SELECT c.id, c.email, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields, c.version
-        FROM unnest(${emails}::text[]) AS given (email)
-        JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.email = given.email`,
-  );
   const known = new Map(
     rows.map((row) => [row.email, { id: row.id, version: row.version, profile: toProfile(row) }] as const),
   );
