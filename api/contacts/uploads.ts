@@ -136,11 +136,8 @@ async function receive(context: WorkspaceContext, filename: string): Promise<Upl
 
 /** The client went away: nobody reads the answer, but it is no mistake of ours. */
 function isAbort(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    (error.code === 'ECONNRESET' || error.code === 'ERR_STREAM_PREMATURE_CLOSE')
-  );
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
+  return error.code === 'ECONNRESET' || error.code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 
 function show(row: UploadRow): z.input<typeof upload> {
