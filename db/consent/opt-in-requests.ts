@@ -256,9 +256,13 @@ export async function markReminded(tx: Queryable, workspaceId: string, requestId
     WHERE workspace_id = ${workspaceId} AND id = ${requestId}`);
 }
 
+/** A run takes 10,000 signals at most; a request that stays due for all its week (a template is missing) sends fewer. */
+const HINT_AGAIN_SECONDS = 120;
+
 /**
- * Open requests, oldest first, for which something has been due for `graceSeconds`: their workflow is absent or
- * stuck, so the watchdog ensures it. Requests with nothing due need no workflow yet. As sally_worker.
+ * Open requests, oldest first, for which something has been due for `graceSeconds`: their workflow is absent, or a
+ * hint was lost, so the watchdog ensures it. Marks them as hinted. Requests with nothing due need no workflow yet. As
+ * sally_worker.
  */
 export async function dueOptInRequests(
   db: Queryable,
@@ -267,10 +271,14 @@ export async function dueOptInRequests(
 ): Promise<{ workspaceId: string; requestId: string }[]> {
   const rows = await many<{ workspace_id: string; id: string }>(
     db,
-    sql`SELECT workspace_id, id FROM opt_in_requests
-        WHERE status = 'OPEN' AND due_at <= sally_now() - make_interval(secs => ${graceSeconds})
-          AND updated_at <= sally_now() - make_interval(secs => ${graceSeconds})
-        ORDER BY due_at LIMIT ${limit}`,
+    sql`UPDATE opt_in_requests SET hinted_at = sally_now()
+        WHERE (workspace_id, id) IN (
+          SELECT workspace_id, id FROM opt_in_requests
+          WHERE status = 'OPEN' AND due_at <= sally_now() - make_interval(secs => ${graceSeconds})
+            AND updated_at <= sally_now() - make_interval(secs => ${graceSeconds})
+            AND (hinted_at IS NULL OR hinted_at <= sally_now() - make_interval(secs => ${HINT_AGAIN_SECONDS}))
+          ORDER BY due_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+        RETURNING workspace_id, id`,
   );
   return rows.map((row) => ({ workspaceId: row.workspace_id, requestId: row.id }));
 }

@@ -40,10 +40,6 @@ export function findPurpose(db: Queryable, workspaceId: string, purposeId: strin
   return one(db, sql`SELECT ${COLUMNS} FROM purposes WHERE workspace_id = ${workspaceId} AND id = ${purposeId}`);
 }
 
-export function findPurposeByKey(db: Queryable, workspaceId: string, key: string): Promise<PurposeRow | null> {
-  return one(db, sql`SELECT ${COLUMNS} FROM purposes WHERE workspace_id = ${workspaceId} AND key = ${key}`);
-}
-
 /** The purpose of a sign-up: by key, or the workspace's first marketing purpose. Archived ones are not found. */
 export function findSignUpPurpose(db: Queryable, workspaceId: string, key: string | null): Promise<PurposeRow | null> {
   return one(

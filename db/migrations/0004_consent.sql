@@ -88,6 +88,8 @@ CREATE TABLE opt_in_requests (
   profile jsonb NOT NULL DEFAULT '{}',
   -- The contact's address as it was asked about: a link mailed there says nothing about a later address.
   email_hash bytea NOT NULL,
+  -- When watchdog last pointed the workflow at it.
+  hinted_at timestamptz,
   -- When the workflow has something to do next; watchdog looks for what is overdue.
   due_at timestamptz GENERATED ALWAYS AS (
     CASE WHEN mails_enqueued < mails_requested THEN '-infinity'::timestamptz

@@ -48,14 +48,6 @@ export async function confirmToken(api: TestApi, workspaceId: string, requestId:
   return signOptInToken(api.deps.keyring, { workspaceId, requestId }, request.expires_at);
 }
 
-/** Moves the database's clock by an interval from now ("3 days"); of all rules, not of the process. */
-export async function moveClock(api: Pick<TestApi, 'db'>, ownerQuery: (text: string) => Promise<unknown>, by: string) {
-  await ownerQuery(
-    `INSERT INTO test_clock (moved_by) VALUES ('${by}') ON CONFLICT (only_row) DO UPDATE SET moved_by = excluded.moved_by`,
-  );
-  await one(api.db, sql`SELECT sally_now()`);
-}
-
 /** Inserts a campaign's message with `urls` and one SENT delivery to a new contact (or to an address alone). */
 export async function sentMessage(
   api: TestApi,

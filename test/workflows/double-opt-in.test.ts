@@ -271,6 +271,10 @@ describe('doubleOptIn', () => {
     await clock('1 minute');
     const due = await dueOptInRequests(api.db);
     expect(due).toContainEqual({ workspaceId: workspace.id, requestId: id });
+    // Not at every look: a run takes 10,000 signals.
+    expect(await dueOptInRequests(api.db)).not.toContainEqual({ workspaceId: workspace.id, requestId: id });
+    await clock('4 minutes');
+    expect(await dueOptInRequests(api.db)).toContainEqual({ workspaceId: workspace.id, requestId: id });
     await ensureWorkflow(api.deps.temporal, optInWorkflow({ workspaceId: workspace.id, requestId: id }));
     await sleeping(id, 'reminder');
     expect(await mails(id)).toEqual(['mail-1']);
