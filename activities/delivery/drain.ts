@@ -189,7 +189,9 @@ export class LaneDrain {
       return false;
     }
     const candidates = await this.prepare(rows, route);
-    const places = await process.window.take(candidates.length, lane.urgent);
+    const ofProvider = (await route.window?.take(candidates.length, lane.urgent)) ?? candidates.length;
+    const places = await process.window.take(ofProvider, lane.urgent);
+    route.window?.give(ofProvider - places);
     if (places < candidates.length) this.putBack(batch, rows.slice(places));
     const claim = this.claim(batch, route, candidates.slice(0, places), places);
     this.claims.add(claim);
@@ -278,14 +280,16 @@ export class LaneDrain {
         if (made) process.begin({ workspaceId: lane.workspaceId, streamId: batch.stream.id, processId, route }, made);
         return made;
       });
-      if (claim?.dayExhausted) process.directory.exhaust(lane.workspaceId, route.sender.providerId, claim.claimedAt);
+      if (claim?.dayExhausted) process.directory.exhaust(route.sender, claim.claimedAt);
       this.claimed += claim?.claimed.length ?? 0;
       this.refused += claim?.refused ?? 0;
     } catch (error) {
       process.deps.log.warn({ err: error }, 'a claim failed');
       await pause(LOOK_MS);
     } finally {
-      process.window.give(places - (claim?.claimed.length ?? 0));
+      const unused = places - (claim?.claimed.length ?? 0);
+      process.window.give(unused);
+      route.window?.give(unused);
       for (const candidate of candidates) this.held.delete(candidate.due.id);
     }
   }

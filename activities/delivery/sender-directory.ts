@@ -9,9 +9,10 @@ import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
 import { one, sql } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector, installationSmtp } from '../senders';
+import { Window } from './window';
 
 /** How long senders, breakers and throttles may be remembered; every claim is bound by the capacity rows anyway. */
-const SENDERS_MS = 3_000;
+const SENDERS_MS = 1_000;
 const STATE_MS = 500;
 
 /** What one message takes: a sender, its route for the From address, and its connections in this process. */
@@ -21,6 +22,8 @@ export interface ChosenRoute {
   reason: string;
   connector: Connector;
   watch: BreakerWatch;
+  /** W of this provider alone, within that of the process; null = the process's only. */
+  window: Window | null;
   /** Messages per second of the sender, paced evenly over all processes; null = unlimited. */
   rateLimit: RateLimit | null;
   /** True: the breaker is open and this process has been given the one probe. */
@@ -44,9 +47,10 @@ interface WorkspaceState {
 }
 
 interface Connected {
-  version: number;
+  version: string;
   connector: Connector;
   watch: BreakerWatch;
+  window: Window | null;
 }
 
 /** The senders of workspaces, with kept connections. Shared by all drains of a process. */
@@ -54,7 +58,7 @@ export class SenderDirectory {
   private readonly workspaces = new Map<string, WorkspaceState>();
   private readonly connections = new Map<string, Connected>();
   private readonly routes = new Map<string, string>();
-  /** Providers whose day is used up, until when (monotonic) it is not worth asking. */
+  /** Providers whose day is used up (a raised limit is another version), until when (monotonic) not to ask. */
   private readonly exhausted = new Map<string, number>();
   private readonly hasInstallationSender: boolean;
 
@@ -67,7 +71,7 @@ export class SenderDirectory {
     const state = await this.state(workspaceId);
     let soonest: number | null = null;
     for (const [position, sender] of state.senders.entries()) {
-      const usedUpForMs = (this.exhausted.get(sender.providerId) ?? 0) - performance.now();
+      const usedUpForMs = (this.exhausted.get(versionOf(sender)) ?? 0) - performance.now();
       if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
       const breaker = state.breakers.get(sender.providerId);
       if (!breaker)
@@ -102,10 +106,10 @@ export class SenderDirectory {
     return this.workspaces.get(workspaceId)?.zone ?? 'UTC';
   }
 
-  /** The provider's day is used up; looked at again at midnight, or in a minute, since the limit may be raised. */
-  exhaust(workspaceId: string, providerId: string, now: Date): void {
-    const untilMidnight = nextLocalMidnight(this.zone(workspaceId), now).getTime() - now.getTime();
-    this.exhausted.set(providerId, performance.now() + Math.min(untilMidnight, 60_000));
+  /** The provider's day is used up; looked at again at midnight, or in a minute, since units may come back. */
+  exhaust(sender: Sender, now: Date): void {
+    const untilMidnight = nextLocalMidnight(this.zone(sender.workspaceId), now).getTime() - now.getTime();
+    this.exhausted.set(versionOf(sender), performance.now() + Math.min(untilMidnight, 60_000));
   }
 
   /** Breakers and throttles changed: look again at the next choice. */
@@ -127,8 +131,8 @@ export class SenderDirectory {
       routeId = (await ensureRoute(this.deps.db, sender.workspaceId, sender.providerId, fromEmail)).routeId;
       this.routes.set(key, routeId);
     }
-    const { connector, watch } = this.connect(sender);
-    return { sender, routeId, reason, connector, watch, probe, rateLimit: this.rateLimit(sender) };
+    const { connector, watch, window } = this.connect(sender);
+    return { sender, routeId, reason, connector, watch, window, probe, rateLimit: this.rateLimit(sender) };
   }
 
   private rateLimit(sender: Sender): RateLimit | null {
@@ -151,12 +155,15 @@ export class SenderDirectory {
   }
 
   private connect(sender: Sender): Connected {
-    // The installation's connections are shared by all workspaces.
-    const version = sender.kind === 'provider' ? sender.version : 0;
+    const version = versionOf(sender);
     const known = this.connections.get(sender.providerId);
     if (known?.version === version) return known;
     void known?.connector.close(60_000);
-    const made = { version, connector: createSenderConnector(sender, this.deps.config), watch: new BreakerWatch() };
+    const size = sender.kind === 'provider' ? sender.settings.window : null;
+    // Places taken for the former version are given back to the same window.
+    const window = size === null ? null : known?.window?.size === size ? known.window : new Window(size);
+    const connector = createSenderConnector(sender, this.deps.config);
+    const made = { version, connector, watch: new BreakerWatch(), window };
     this.connections.set(sender.providerId, made);
     return made;
   }
@@ -205,4 +212,9 @@ export class SenderDirectory {
       return [];
     }
   }
+}
+
+/** Names a sender as it is now. The installation's connections are shared by all workspaces. */
+function versionOf(sender: Sender): string {
+  return sender.kind === 'provider' ? `${sender.providerId} ${sender.version}` : sender.providerId;
 }

@@ -163,6 +163,7 @@ export class SendingProcess {
     };
     this.settler.add(settled, context.processId, () => {
       this.window.give(1);
+      context.route.window?.give(1);
       this.stopped.release(context.streamId);
       this.release(claim.claimId);
     });
