@@ -126,7 +126,7 @@ function insertBatch(
       FROM contacts c
       LEFT JOIN mail_domains d ON d.domain = c.email_domain
       WHERE c.workspace_id = ${workspaceId} AND c.id = ANY (ARRAY(SELECT contact_id FROM audience ORDER BY contact_id))
-      ON CONFLICT DO NOTHING
+      ON CONFLICT (source_id, recipient_key, step_key, source_type, workspace_id) DO NOTHING
       RETURNING 1)
     SELECT (SELECT count(*) FROM page) AS scanned, (SELECT max(contact_id::text)::uuid FROM page) AS last,
       (SELECT count(*) FROM audience) AS audience, (SELECT count(*) FROM inserted) AS inserted`;
