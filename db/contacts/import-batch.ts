@@ -138,34 +138,43 @@ export async function writeImportBatch(
 }
 
 async function copyStaged(tx: PoolClient, staged: readonly StagedChange[]): Promise<void> {
-  let text = '';
+  const lines: string[] = [];
   for (const { row, contactId, submissionId, changes, write } of staged) {
-    const payload = copyCell(JSON.stringify(toSubmissionPayload(changes)));
-    text += `${contactId}\t${submissionId}\t${row}\t${payload}\t`;
-    text += write === null ? '\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n' : `${copyContact(write)}\n`;
+    const start = `${contactId}\t${submissionId}\t${row}\t`;
+    if (write === null) {
+      lines.push(`${start}${copyCell(JSON.stringify(toSubmissionPayload(changes)))}${NO_CONTACT}`);
+      continue;
+    }
+    // A new contact's fields are its submission's: one serialisation serves both.
+    const fields = JSON.stringify(write.profile.fields);
+    const payload =
+      changes.fields === write.profile.fields
+        ? payloadWith(changes, fields)
+        : JSON.stringify(toSubmissionPayload(changes));
+    lines.push(`${start}${copyCell(payload)}\t${copyContact(write, fields)}`);
   }
   const stream = tx.query(copyFrom('COPY staged_import FROM STDIN'));
   await new Promise<void>((resolve, reject) => {
     stream.once('finish', resolve);
     stream.once('error', reject);
-    stream.end(text);
+    stream.end(`${lines.join('\n')}\n`);
   });
 }
 
-function copyContact({ kind, version, newVersion, email, emailHash, profile }: StagedContact): string {
-  return [
-    kind,
-    version,
-    newVersion,
-    copyCell(email),
-    copyBytes(emailHash),
-    copyCell(profile.firstName ?? ''),
-    copyCell(profile.lastName ?? ''),
-    copyCell(profile.locale),
-    copyCell(profile.timeZone),
-    copyTextArray(profile.tags),
-    copyCell(JSON.stringify(profile.fields)),
-  ].join('\t');
+const NO_CONTACT = '\t\\N'.repeat(11);
+
+/** The payload of changes with fields that are JSON already. */
+function payloadWith(changes: ProfileChanges, fields: string): string {
+  const rest = JSON.stringify(toSubmissionPayload({ ...changes, fields: undefined }));
+  return `${rest.slice(0, -1)}${rest === '{}' ? '' : ','}"fields":${fields}}`;
+}
+
+function copyContact({ kind, version, newVersion, email, emailHash, profile }: StagedContact, fields: string): string {
+  return (
+    `${kind}\t${version}\t${newVersion}\t${copyCell(email)}\t${copyBytes(emailHash)}` +
+    `\t${copyCell(profile.firstName ?? '')}\t${copyCell(profile.lastName ?? '')}\t${copyCell(profile.locale)}` +
+    `\t${copyCell(profile.timeZone)}\t${copyTextArray(profile.tags)}\t${copyCell(fields)}`
+  );
 }
 
 /** A contact with one of the addresses was made meanwhile (23505), or two imports met (40P01, 40001). */

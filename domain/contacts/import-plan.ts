@@ -3,14 +3,7 @@ import { type ImportedContact, missingRequired, type RowProblem, withDefaults } 
 import { MAX_SNAPSHOT_BYTES } from './field-definitions';
 import { snapshotProblem } from './fields';
 import { MAX_TAGS } from './names-and-tags';
-import {
-  applySubmission,
-  EMPTY_PROFILE,
-  isEmptyChange,
-  type Profile,
-  type ProfileChanges,
-  profileDifference,
-} from './submissions';
+import { applySubmission, isEmptyChange, type Profile, type ProfileChanges, profileDifference } from './submissions';
 
 /** What one row of an import does to the contact with its address. */
 export type RowPlan =
@@ -36,16 +29,28 @@ export function planRow(
     const missing = missingRequired(mapping, row.fields);
     if (missing !== null) return { kind: 'reject', problem: missing };
     const fields = withDefaults(mapping, row.fields);
+    const hasFields = Object.keys(fields).length > 0;
+    const set = tags === undefined ? undefined : [...new Set(tags)].sort();
     const changes: ProfileChanges = {
       email: row.email,
       firstName: row.firstName,
       lastName: row.lastName,
       locale: row.locale,
       timeZone: row.timeZone,
-      ...(tags === undefined ? {} : { tags: { set: [...new Set(tags)].sort() } }),
-      ...(Object.keys(fields).length === 0 ? {} : { fields }),
+      tags: set === undefined ? undefined : { set },
+      fields: hasFields ? fields : undefined,
     };
-    return checked('create', applySubmission(EMPTY_PROFILE, changes), changes);
+    // What applySubmission makes of an empty profile, without its work: most imports are of people nobody knows yet.
+    const profile: Profile = {
+      email: row.email,
+      firstName: row.firstName ?? null,
+      lastName: row.lastName ?? null,
+      locale: row.locale ?? null,
+      timeZone: row.timeZone ?? null,
+      tags: set ?? [],
+      fields,
+    };
+    return checked('create', profile, changes);
   }
   const after = applySubmission(before, {
     firstName: row.firstName,
