@@ -22,7 +22,23 @@ function bodyReaders(route: AnyRoute) {
   const limit = route.bodyLimit ?? DEFAULT_BODY_LIMIT;
   return accepts.mode === 'form'
     ? [requireType(accepts.types), express.urlencoded({ extended: false, limit, type: accepts.types })]
-    : [requireType(accepts.types), express.json({ limit, strict: false, type: accepts.types })];
+    : [requireType(accepts.types), express.json({ limit, strict: false, type: accepts.types }), refuseDeepJson];
+}
+
+/** Deeper than any request needs, and far from the depth at which JSON.stringify overflows the stack. */
+const MAX_JSON_DEPTH = 64;
+
+function refuseDeepJson(request: Request, _response: Response, next: NextFunction): void {
+  let level: unknown[] = [request.body];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_JSON_DEPTH) {
+      const detail = `The JSON is nested deeper than ${MAX_JSON_DEPTH} levels.`;
+      next(new Problem('validation-failed', detail, { errors: [{ pointer: '/body', detail }] }));
+      return;
+    }
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
+  }
+  next();
 }
 
 function requireType(types: string[]) {
@@ -41,8 +57,9 @@ function requireType(types: string[]) {
   };
 }
 
-/** Errors of Express's own body readers. */
-function bodyProblem(error: unknown): Problem | null {
+/** Errors of Express's own router and body readers. */
+function requestProblem(error: unknown): Problem | null {
+  if (error instanceof URIError) return new Problem('not-found', 'The path is not correctly percent-encoded.');
   if (typeof error !== 'object' || error === null || !('type' in error)) return null;
   switch (error.type) {
     case 'entity.too.large':
@@ -119,7 +136,7 @@ export function createApplication(deps: ApiDependencies, routes: AnyRoute[], pag
   );
 
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
-    const problem = bodyProblem(error) ?? toProblem(error);
+    const problem = requestProblem(error) ?? toProblem(error);
     const requestId = response.getHeader('X-Request-Id');
     if (problem.status >= 500) deps.log.error({ requestId, err: error }, 'request failed');
     if (response.headersSent) {

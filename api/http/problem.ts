@@ -20,7 +20,6 @@ export const PROBLEMS = {
   conflict: { status: 409, title: 'The current state does not allow this' },
   gone: { status: 410, title: 'This is no longer available' },
   'version-mismatch': { status: 412, title: 'It was changed in the meantime' },
-  'version-required': { status: 428, title: 'Say which version you mean' },
   'idempotency-key-reused': { status: 422, title: 'This Idempotency-Key was used for another request' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   'internal-error': { status: 500, title: 'Something went wrong on our side' },

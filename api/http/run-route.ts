@@ -194,10 +194,7 @@ export function toProblem(error: unknown): Problem {
       });
     default:
   }
-  if (
-    error instanceof Error &&
-    /ECONNREFUSED|ECONNRESET|Connection terminated|timeout exceeded when trying to connect/.test(error.message)
-  ) {
+  if (isConnectionLoss(error)) {
     return new Problem('unavailable', 'The database is not available at the moment. Try again.', {
       headers: { 'Retry-After': '2' },
     });
@@ -205,5 +202,15 @@ export function toProblem(error: unknown): Problem {
   return new Problem(
     'internal-error',
     'The request failed unexpectedly. It was logged under the request id in X-Request-Id.',
+  );
+}
+
+/** Whether an error of `pg` or its socket says that the server went away or cannot be reached. */
+function isConnectionLoss(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null || !('message' in error)) return false;
+  const code = 'code' in error ? error.code : undefined;
+  return (
+    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'].includes(String(code)) ||
+    /Connection terminated|timeout exceeded when trying to connect/.test(String(error.message))
   );
 }
