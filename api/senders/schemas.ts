@@ -49,7 +49,9 @@ export const provider = z
     settings: smtpSettings,
     max_sends_per_second: z.int().nullable(),
     max_sends_per_day: z.int().nullable(),
-    current_daily_sends: z.int(),
+    current_daily_sends: z
+      .int()
+      .openapi({ description: 'Messages begun on the local day. Counted while a daily limit is set.' }),
     daily_sends_reset_at: moment,
     priority: z.int(),
     is_default: z.boolean(),
