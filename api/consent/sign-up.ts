@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findSignUpPurpose, type PendingProfile, signUp } from '../../db/consent';
 import { activeFieldDefinitions } from '../../db/contacts';
+import { rateLimitBucket, takeRateLimit } from '../../db/workspace';
 import { optInWorkflow } from '../../domain/consent';
 import { normaliseEmail, parseLocale, parseTimeZone, tidyName, validateFields } from '../../domain/contacts';
 import { one, type Queryable, sql } from '../../platform/postgres';
@@ -19,6 +20,12 @@ const ACCEPTED = {
   status: 'accepted' as const,
   detail: 'If the address is right, a mail with a confirmation link is on its way. Nothing is subscribed before that.',
 };
+
+/**
+ * Sign-ups of one address in an hour that are worked on; what comes beyond is answered alike and changes nothing, so
+ * that a crowd of networks cannot fill the proof with one person's address.
+ */
+const PER_ADDRESS_AND_HOUR = 20;
 
 /** The workspace behind a slug or id. Public look-up: needs no workspace of the transaction. */
 export async function findPublicWorkspace(db: Queryable, slugOrId: string): Promise<string | null> {
@@ -87,13 +94,15 @@ export const signUpRoutes = [
       if (workspaceId === null) throw notFound('workspace');
       const email = normaliseEmail(body.email);
       if (!email.ok) throw invalidField('email', email.message);
-      const trapped = (body.website ?? '') !== '';
+      const emailHash = deps.addressHasher.hash(email.email);
+      const bucket = rateLimitBucket(deps.addressHasher, 'sign-up-address', `${workspaceId}/${email.email}`);
+      const { allowed } = await takeRateLimit(deps.db, bucket, PER_ADDRESS_AND_HOUR, 3_600);
+      const ignored = !allowed || (body.website ?? '') !== '';
       const opened = await deps.db.workspaceTransaction(workspaceId, async (tx) => {
         const purpose = await findSignUpPurpose(tx, workspaceId, body.purpose ?? null);
         if (!purpose) throw invalidField('purpose', 'must be the key of a marketing purpose of this workspace');
         const profile = await checkProfile(tx, workspaceId, body);
-        if (trapped) return null;
-        const emailHash = deps.addressHasher.hash(email.email);
+        if (ignored) return null;
         return signUp(tx, {
           workspaceId,
           email: email.email,

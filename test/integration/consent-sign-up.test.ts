@@ -133,6 +133,16 @@ describe('sign-up', () => {
     expect((await requestsOf(api, workspace.id, email))[0]?.mails_requested).toBe(4);
   });
 
+  test('sign-ups of one address beyond 20 an hour are answered alike and leave nothing behind', async () => {
+    // Well inside a window of an hour.
+    await clock(`${3_600_000 - (Date.now() % 3_600_000) + 5_000} milliseconds`);
+    const email = address();
+    const { contactId } = await signedUp(email);
+    await Promise.all(Array.from({ length: 29 }, () => signUp({ email })));
+    expect((await signUp({ email })).status).toBe(202);
+    expect(await count('consent_events', contactId)).toBe(20);
+  });
+
   test('custom fields and profile are checked, and applied by the confirmation', async () => {
     await owner.query(
       `INSERT INTO contact_field_definitions (workspace_id, name, label, type, default_value) VALUES
