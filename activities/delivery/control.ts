@@ -1,4 +1,4 @@
-import { dueRuns } from '../../db/campaigns';
+import { dueRuns, neglectedRuns } from '../../db/campaigns';
 import { dueOptInRequests } from '../../db/consent';
 import { neglectedLanes } from '../../db/delivery/lanes';
 import { expiredProcesses, liveProcesses, reapProcess } from '../../db/delivery/process';
@@ -60,6 +60,11 @@ export function createDeliveryControlActivities(deps: ActivityDependencies) {
       for (const lane of await neglectedLanes(db, deps.config.WATCHDOG_SECONDS)) {
         await ensureWorkflow(deps.temporal, laneWorkflow(lane));
         report.lanes += 1;
+      }
+      // Their hint was lost: the one case in which a running workflow is signalled again.
+      for (const run of await neglectedRuns(db, deps.config.WATCHDOG_SECONDS)) {
+        await ensureWorkflow(deps.temporal, campaignRunWorkflow(run));
+        report.workflows += 1;
       }
       const missing: WorkflowStart[] = [
         ...(await dueRuns(db)).map(campaignRunWorkflow),

@@ -118,3 +118,19 @@ export async function raiseApprovalAlert(
     SELECT sally_raise_alert(${run.workspace_id}, 'campaign-approval-void', ${run.id}, 'critical', ${message},
       ${JSON.stringify({ campaign_id: run.campaign_id, run_id: run.id })}::jsonb)`);
 }
+
+/**
+ * Runs that were changed and should have gone on since, but have not for `graceSeconds`: the hint to their workflow
+ * was lost. For the watchdog, which repeats it. Half a day at most, since a workflow takes only so many signals.
+ */
+export async function neglectedRuns(db: Queryable, graceSeconds: number): Promise<DueRun[]> {
+  const rows = await many<{ workspace_id: string; id: string }>(
+    db,
+    sql`SELECT workspace_id, id FROM campaign_runs
+        WHERE (status = 'SENDING' AND phase <> 'MATERIALISED' OR status = 'SCHEDULED' AND scheduled_at < sally_now())
+          AND updated_at < sally_now() - ${graceSeconds}::float8 * interval '1 second'
+          AND updated_at > sally_now() - interval '12 hours'
+        ORDER BY updated_at LIMIT 100`,
+  );
+  return rows.map((row) => ({ workspaceId: row.workspace_id, runId: row.id }));
+}

@@ -1,4 +1,4 @@
-import { beginRun, dueRuns, materialiseBatch, moveRun, sweepBatch } from '../../db/campaigns';
+import { beginRun, dueRuns, materialiseBatch, moveRun, neglectedRuns, sweepBatch } from '../../db/campaigns';
 import { MAIL_DOMAINS } from '../../domain/contacts';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
@@ -164,4 +164,23 @@ test('due runs are those that only their workflow can take further', async () =>
   expect(
     await one(api.db, sql`SELECT 1 FROM deliveries WHERE contact_id = ${contact} AND status = 'QUEUED'`),
   ).toBeNull();
+});
+
+test('a run that was changed and does not go on is hinted again, one that goes on or is new is not', async () => {
+  await addConsented(world, 3);
+  const sending = await begun();
+  const { runId: scheduled } = await sentOff(world);
+  const neglected = async () => (await neglectedRuns(api.db, 15)).map((run) => run.runId);
+  const age = (runId: string, by: string) =>
+    api.db.query(sql`UPDATE campaign_runs SET updated_at = sally_now() - ${by}::interval WHERE id = ${runId}`);
+  expect(await neglected()).not.toContain(sending.runId);
+  await age(sending.runId, '20 seconds');
+  await age(scheduled, '20 seconds');
+  expect(await neglected()).toEqual(expect.arrayContaining([sending.runId, scheduled]));
+  await finish(sending, 10);
+  await age(sending.runId, '20 seconds');
+  await age(scheduled, '13 hours');
+  const left = await neglected();
+  expect(left).not.toContain(sending.runId);
+  expect(left).not.toContain(scheduled);
 });
