@@ -7,7 +7,7 @@ const DOCUMENT = readFileSync(join(__dirname, '..', '..', 'docs', 'configuration
 const NEEDED = { SALLY_SECRETS: 'k1:x', SALLY_SUPPRESSION_KEY: 'x' };
 
 describe('docs/configuration.md', () => {
-  test('has the table of all variables as they are in platform/config.ts (npm run docs writes it)', () => {
+  test('has the table of all variables as they are in platform/config.ts (dev/tables-main.ts writes it)', () => {
     expect(DOCUMENT).toContain(configurationTable());
   });
 

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { verdictTable } from '../../dev/verdict-table';
 
 const ROOT = join(__dirname, '..', '..');
 const DOCUMENTS = ['README.md', ...listMarkdown('docs')];
@@ -45,6 +46,15 @@ describe('the documents', () => {
     expect(named.length).toBeGreaterThan(50);
     expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     expect(named).toEqual(expect.arrayContaining(['api/delivery/transactional.ts', 'channels/smtp/pipeline.ts']));
+  });
+
+  test('docs/verdicts.md has the table as the function answers (dev/tables-main.ts writes it)', () => {
+    const table = verdictTable();
+    expect(read('docs/verdicts.md')).toContain(table);
+    // The first row is the one that nothing speaks against; every other one stops some class.
+    const [, , clear = '', ...others] = table.split('\n');
+    expect(clear.match(/goes/g)).toHaveLength(5);
+    expect(others.filter((row) => !/(fails|waits|cancelled): /.test(row))).toEqual([]);
   });
 
   test('docs/map.md names only functions that exist where it says', () => {
