@@ -12,7 +12,7 @@ import {
 import { findMessage, isIntact } from '../../db/content';
 import { writeAudit } from '../../db/workspace';
 import type { CampaignRunCounts, CampaignRunInput, CampaignRunStep } from '../../domain/campaigns/contract';
-import { campaignDeliveryDuration, marketingEventsIngested } from '../../platform/metrics';
+import { campaignDeliveryDuration } from '../../platform/metrics';
 import type { Queryable } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
 
@@ -75,7 +75,6 @@ async function begin(deps: ActivityDependencies, run: RunRow): Promise<CampaignR
     return 'PAUSED';
   });
   if (status === 'SENDING') {
-    marketingEventsIngested.inc({ event_type: 'campaign_launched' });
     return { step: 'materialise', status };
   }
   return status === 'PAUSED'
@@ -93,7 +92,6 @@ async function finish(deps: ActivityDependencies, run: RunRow): Promise<boolean>
   });
   if (seconds === null) return false;
   campaignDeliveryDuration.observe({ campaign_id: run.campaign_id, channel: 'email' }, seconds);
-  marketingEventsIngested.inc({ event_type: 'campaign_completed' });
   return true;
 }
 

@@ -1,5 +1,6 @@
 import { many, one, type Queryable, sql } from '../../platform/postgres';
 import type { ContactRow } from '../contacts';
+import { countEvents } from '../events';
 
 export interface MemberRow extends Pick<ContactRow, 'id' | 'email' | 'status' | 'first_name' | 'last_name'> {
   added_at: Date;
@@ -47,6 +48,7 @@ export async function addMembers(
             ${JSON.stringify({ audience_id: audienceId, change: 'added' })}::jsonb)) AS events FROM added)
         SELECT counted.count FROM counted, told`,
   );
+  countEvents('segment_membership_changed', row?.count ?? 0);
   return row?.count ?? 0;
 }
 
@@ -72,6 +74,7 @@ export async function removeMembers(
             ${JSON.stringify({ audience_id: audienceId, change: 'removed' })}::jsonb)) AS events FROM removed)
         SELECT counted.count FROM counted, told`,
   );
+  countEvents('segment_membership_changed', row?.count ?? 0);
   return row?.count ?? 0;
 }
 

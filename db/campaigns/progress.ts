@@ -1,5 +1,6 @@
 import type { CampaignRunCounts } from '../../domain/campaigns/contract';
 import { changed, many, one, type Queryable, sql } from '../../platform/postgres';
+import { appendEvent } from '../events';
 
 /** A run's counts, summed over all processes. */
 export async function countRun(db: Queryable, streamId: string): Promise<CampaignRunCounts> {
@@ -102,9 +103,12 @@ export async function appendRunEvent(
   run: { workspace_id: string; campaign_id: string; id: string },
   data: Record<string, unknown> = {},
 ): Promise<void> {
-  await tx.query(sql`
-    SELECT sally_append_event(${run.workspace_id}, ${type}, NULL, ${run.campaign_id},
-      ${JSON.stringify({ run_id: run.id, ...data })}::jsonb)`);
+  await appendEvent(tx, {
+    workspaceId: run.workspace_id,
+    type,
+    campaignId: run.campaign_id,
+    payload: { run_id: run.id, ...data },
+  });
 }
 
 /** Tells the operators that a run stopped because what was approved is not what would be sent. */

@@ -1,4 +1,5 @@
 import { many, one, type Queryable, sql } from '../../platform/postgres';
+import { appendEvent } from '../events';
 
 export type ConsentStatus = 'granted' | 'denied' | 'pending';
 export type ConsentSource = 'sign_up' | 'double_opt_in' | 'import' | 'api' | 'unsubscribe' | 'manual';
@@ -110,7 +111,6 @@ export async function recordConsent(tx: Queryable, statement: ConsentStatement):
   );
   if (written === null || status === 'pending') return written !== null;
   const type = status === 'granted' ? 'consent_granted' : 'consent_revoked';
-  const data = JSON.stringify({ purpose_id: purposeId, channel: 'email', source });
-  await tx.query(sql`SELECT sally_append_event(${workspaceId}, ${type}, ${contactId}, NULL, ${data}::jsonb)`);
+  await appendEvent(tx, { workspaceId, type, contactId, payload: { purpose_id: purposeId, channel: 'email', source } });
   return true;
 }

@@ -1,4 +1,5 @@
 import { one, type Queryable, sql } from '../../platform/postgres';
+import { appendEvent } from '../events';
 import { writeAudit } from '../workspace';
 import { setCategoryPreference } from './categories';
 import { recordConsent } from './consents';
@@ -107,8 +108,13 @@ export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<vo
     scope: choice,
     category_id: delivery.category_id,
   };
-  await tx.query(sql`SELECT sally_append_event(${workspaceId}, 'email_unsubscribed', ${contactId}, ${delivery.campaign_id},
-    ${JSON.stringify(data)}::jsonb)`);
+  await appendEvent(tx, {
+    workspaceId,
+    type: 'email_unsubscribed',
+    contactId,
+    campaignId: delivery.campaign_id,
+    payload: data,
+  });
   await writeAudit(tx, {
     workspaceId,
     actor: { type: 'public' },

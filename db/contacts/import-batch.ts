@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { type Profile, type ProfileChanges, toSubmissionPayload } from '../../domain/contacts';
 import { changed, many, one, sql, sqlState } from '../../platform/postgres';
+import { appendEvent } from '../events';
 import { type ContactRow, toProfile } from './contacts';
 import { copyBytes, copyCell, copyTextArray } from './copy-text';
 import { orderedIds } from './ordered-ids';
@@ -23,7 +24,9 @@ export interface KnownContact {
 
 /**
  * A young table, the staging table and the list of addresses have no statistics, and a plan that reads all contacts of
- * the workspace looks cheap. What is left are look-ups by index, row by row.
+ * the workspace looks cheap. What is left are look-ups by index, row by row. For the same reason the joins below take
+ * the workspace from the list (OFFSET 0 hides that it is a constant): of a constant workspace the planner would expect
+ * a two-hundredth of the contacts, and read them all for every row of the list.
  */
 const LOOK_UPS_ONLY = ['hashjoin', 'mergejoin', 'material', 'bitmapscan', 'seqscan']
   .map((method) => `SET LOCAL enable_${method} = off`)
@@ -51,8 +54,9 @@ export async function beginImportBatch(
   await tx.query(LOOK_UPS_ONLY);
   // No normalised address holds a line break, and one text is much cheaper to bind than an array.
   const look = sql`SELECT c.id, c.email, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields, c.version
-    FROM unnest(string_to_array(${emails.join('\n')}, E'\n')) AS given (email)
-    JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.email = given.email`;
+    FROM (SELECT ${workspaceId}::uuid AS workspace_id, email
+      FROM unnest(string_to_array(${emails.join('\n')}, E'\n')) AS e (email) OFFSET 0) AS given
+    JOIN contacts c ON c.workspace_id = given.workspace_id AND c.email = given.email`;
   const rows = await many<Omit<ContactRow, 'status' | 'created_at' | 'updated_at'>>(
     tx,
     lock ? sql`${look} ORDER BY c.id FOR UPDATE OF c` : look,
@@ -123,8 +127,8 @@ export async function writeImportBatch(
         sql`UPDATE contacts c SET first_name = s.first_name, last_name = s.last_name, locale = s.locale,
               time_zone = s.time_zone, tags = s.tags, fields = s.fields, version = s.new_version,
               updated_at = ${now}::timestamptz
-            FROM staged_import s
-            WHERE s.kind = 'update' AND c.workspace_id = ${workspaceId} AND c.id = s.contact_id AND c.version = s.version`,
+            FROM (SELECT ${workspaceId}::uuid AS workspace_id, * FROM staged_import WHERE kind = 'update' OFFSET 0) s
+            WHERE c.workspace_id = s.workspace_id AND c.id = s.contact_id AND c.version = s.version`,
       );
       if (updated !== updates) throw new ImportConflict();
     }
@@ -228,7 +232,5 @@ export async function appendImportEvent(
     consents_granted: number;
   },
 ): Promise<void> {
-  await tx.query(
-    sql`SELECT sally_append_event(${workspaceId}, 'contacts_imported', NULL, NULL, ${JSON.stringify(event)}::jsonb)`,
-  );
+  await appendEvent(tx, { workspaceId, type: 'contacts_imported', payload: event });
 }

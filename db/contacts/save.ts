@@ -6,6 +6,7 @@ import {
   type ProfileChanges,
 } from '../../domain/contacts';
 import { one, type Queryable, sql } from '../../platform/postgres';
+import { appendEvent } from '../events';
 import { type ContactRow, findContact, toProfile } from './contacts';
 import { appendSubmission, type ChangeOrigin } from './submissions';
 
@@ -72,8 +73,10 @@ async function appendContactEvent(
   type: 'contact_created' | 'contact_updated',
   from: ChangeOrigin,
 ): Promise<void> {
-  await tx.query(
-    sql`SELECT sally_append_event(${workspaceId}, ${type}, ${contactId}, NULL,
-          ${JSON.stringify({ origin: from.origin, origin_id: from.originId })}::jsonb)`,
-  );
+  await appendEvent(tx, {
+    workspaceId,
+    type,
+    contactId,
+    payload: { origin: from.origin, origin_id: from.originId },
+  });
 }

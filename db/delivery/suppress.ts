@@ -1,4 +1,5 @@
 import { type Database, sql } from '../../platform/postgres';
+import { appendEvent } from '../events';
 
 /** An address that a server said does not exist. */
 export interface RefusedAddress {
@@ -35,9 +36,15 @@ export async function suppressRefused(db: Database, refused: RefusedAddress): Pr
       WHERE workspace_id = ${refused.workspaceId} AND id = ${refused.contactId} AND email_hash = ${refused.addressHash}
         AND status = 'ACTIVE'`);
     if (bounced.rowCount !== 1) return;
-    await tx.query(sql`
-      SELECT sally_append_event(${refused.workspaceId}, 'email_bounced', ${refused.contactId}, NULL,
-        jsonb_build_object('source_id', ${refused.sourceId}::text, 'delivery_id', ${refused.deliveryId}::text,
-          'enhanced_code', ${refused.enhancedCode}::text))`);
+    await appendEvent(tx, {
+      workspaceId: refused.workspaceId,
+      type: 'email_bounced',
+      contactId: refused.contactId,
+      payload: {
+        source_id: refused.sourceId,
+        delivery_id: refused.deliveryId,
+        enhanced_code: refused.enhancedCode,
+      },
+    });
   });
 }
