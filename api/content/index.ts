@@ -3,9 +3,8 @@ import { messageRoutes } from './messages';
 import { previewRoutes } from './preview';
 import { templateRoutes } from './templates';
 
-export { findingsIn, lintContent, sandboxed, toSource, type WrittenContent } from './lint';
+export { lintContent, sandboxed, toSource } from './lint';
 export { messageDocument, showMessage } from './messages';
-export { previewLinks } from './preview';
 export { bodyTemplate, CONTENT_BODY_LIMIT, contextValues, subjectTemplate, warning } from './schemas';
 
 export const contentRoutes: AnyRoute[] = [...templateRoutes, ...previewRoutes, ...messageRoutes];
