@@ -11,6 +11,7 @@ import { createDeliveryActivities, SendingProcess } from './activities/delivery'
 import type { ActivityDependencies } from './activities/dependencies';
 import { FailureInterceptor } from './activities/runtime/failure-interceptor';
 import { keepSchedules } from './activities/runtime/schedules';
+import { sdkLogging } from './activities/runtime/sdk-logger';
 import { TraceInterceptor } from './activities/runtime/trace-interceptor';
 import { CONTROL_TASK_QUEUE, DELIVERY_TASK_QUEUE, deliveryProcessTaskQueue } from './domain/shared/task-queues';
 import { type Configuration, ConfigurationError, readConfiguration } from './platform/config';
@@ -176,7 +177,8 @@ async function main(): Promise<void> {
   }
   const tracing = startTracing({ service: `sally-worker-${role}`, endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT });
   // Signals are ours: the wire has to be quiet before the SDK's workers go.
-  Runtime.install({ shutdownSignals: [] });
+  const { logger, logging } = sdkLogging(log);
+  Runtime.install({ shutdownSignals: [], logger, telemetryOptions: { logging } });
   const db = new Database({
     url: config.DATABASE_URL_WORKER,
     applicationName: `sally-worker-${role}`,
