@@ -34,17 +34,22 @@ export interface ImportStep {
  * Applies one batch in one transaction: contacts, submissions, rejections, consent, list members, event, and the job's
  * place in the file. So a batch is applied whole or not at all, and never twice. Throws ImportTakenOver when the job was
  * cancelled or is worked on by another attempt.
+ *
+ * @param before what the batch before this one leaves. It may still be under way: then this batch does its larger part
+ *   beside it, provided that they have no address in common, and commits after it.
  */
 export async function applyBatch(
   db: Database,
   job: ImportJob,
   mapping: HeaderMapping,
   batch: PreparedBatch,
-  at: ImportStep,
+  before: Promise<ImportStep>,
 ): Promise<ImportStep> {
+  // A dry run judges a row by what the batches before would have written, which it reads.
+  if (job.input.dryRun || batch.repeatsEarlier) await before;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction((tx) => applyOnce(tx, job, mapping, batch, at, attempt > 1));
+      return await db.transaction((tx) => applyOnce(tx, job, mapping, batch, before, attempt > 1));
     } catch (error) {
       if (!(error instanceof ImportConflict) || attempt === MAX_ATTEMPTS) throw error;
     }
@@ -56,22 +61,24 @@ async function applyOnce(
   job: ImportJob,
   mapping: HeaderMapping,
   batch: PreparedBatch,
-  at: ImportStep,
+  before: Promise<ImportStep>,
   lock: boolean,
 ): Promise<ImportStep> {
   const { workspaceId, id: jobId, input } = job;
-  const begun = await beginImportBatch(
-    tx,
-    workspaceId,
-    batch.rows.map(({ contact }) => contact.email),
-    lock,
-  );
+  const emails = batch.rows.map(({ contact }) => contact.email);
+  const begun = await beginImportBatch(tx, workspaceId, emails, lock);
   const plan = new BatchPlan(mapping, input.tags, begun.known, begun.mintId);
   if (input.dryRun) {
     const hashes = batch.rows.map(({ emailHash }) => emailHash);
     plan.assume(batch, await readDryRunProfiles(tx, workspaceId, jobId, hashes));
   }
   plan.decide(batch);
+  if (input.dryRun) await writeDryRunProfiles(tx, workspaceId, jobId, plan.changedProfiles());
+  else await writeImportBatch(tx, { workspaceId, jobId, now: begun.now, staged: plan.staged });
+  await insertRejections(tx, workspaceId, jobId, [...batch.rejections, ...plan.rejections]);
+
+  const at = await before;
+  const granted = input.dryRun ? NOTHING_GRANTED : await grant(tx, job, plan, batch, at, begun.now);
   const progress = {
     ...at.progress,
     bytesDone: batch.end.offset,
@@ -81,40 +88,46 @@ async function applyOnce(
     unchanged: at.progress.unchanged + plan.unchanged,
     rejected: at.progress.rejected + batch.rejections.length + plan.rejections.length,
     skippedCells: at.progress.skippedCells + batch.skippedCells,
+    consentsGranted: at.progress.consentsGranted + granted.consents,
+    membersAdded: at.progress.membersAdded + granted.members,
   };
-  if (input.dryRun) {
-    await writeDryRunProfiles(tx, workspaceId, jobId, plan.changedProfiles());
-  } else {
-    await writeImportBatch(tx, { workspaceId, jobId, now: begun.now, staged: plan.staged });
-    const contacts = [...plan.contacts.values()];
-    let consentsGranted = 0;
-    if (input.consent !== null) {
-      const { purposeId } = input.consent;
-      const grant = { workspaceId, jobId, purposeId, now: begun.now, rows: contacts };
-      consentsGranted = await grantImportedConsent(tx, grant);
-      progress.consentsGranted += consentsGranted;
-    }
-    if (input.audienceId !== null) {
-      const ids = contacts.map(({ contactId }) => contactId);
-      progress.membersAdded += await addImportedMembers(tx, workspaceId, input.audienceId, ids);
-    }
-    if (plan.staged.length > 0 || consentsGranted > 0) {
-      await appendImportEvent(tx, workspaceId, {
-        job_id: jobId,
-        first_row: at.cursor.row + 1,
-        last_row: batch.end.row,
-        created: plan.created,
-        updated: plan.updated,
-        consents_granted: consentsGranted,
-      });
-    }
-  }
-  await insertRejections(tx, workspaceId, jobId, [...batch.rejections, ...plan.rejections]);
   const cursor = { ...at.cursor, ...batch.end };
   if (!(await advanceImport(tx, { workspaceId, id: jobId, from: at.cursor, to: cursor, progress }))) {
     throw new ImportTakenOver();
   }
   return { cursor, progress };
+}
+
+const NOTHING_GRANTED = { consents: 0, members: 0 };
+
+/** Consent and list membership for every contact of the batch, unchanged ones included; and the batch's event. */
+async function grant(
+  tx: PoolClient,
+  { workspaceId, id: jobId, input }: ImportJob,
+  plan: BatchPlan,
+  batch: PreparedBatch,
+  at: ImportStep,
+  now: string,
+): Promise<{ consents: number; members: number }> {
+  const rows = [...plan.contacts.values()];
+  const { consent, audienceId } = input;
+  const consents =
+    consent === null
+      ? 0
+      : await grantImportedConsent(tx, { workspaceId, jobId, purposeId: consent.purposeId, now, rows });
+  const ids = rows.map(({ contactId }) => contactId);
+  const members = audienceId === null ? 0 : await addImportedMembers(tx, workspaceId, audienceId, ids);
+  if (plan.staged.length > 0 || consents > 0) {
+    await appendImportEvent(tx, workspaceId, {
+      job_id: jobId,
+      first_row: at.cursor.row + 1,
+      last_row: batch.end.row,
+      created: plan.created,
+      updated: plan.updated,
+      consents_granted: consents,
+    });
+  }
+  return { consents, members };
 }
 
 /** A contact as it stands after the rows decided so far. */

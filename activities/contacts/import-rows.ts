@@ -20,6 +20,8 @@ export interface PreparedBatch {
   count: number;
   end: RowPosition;
   last: boolean;
+  /** Names an address that the batch before names as well, so it has to wait for that one. */
+  repeatsEarlier: boolean;
 }
 
 export function prepareBatch(
@@ -27,6 +29,7 @@ export function prepareBatch(
   source: SourceBatch,
   onInvalidField: 'reject' | 'skip-field',
   hasher: AddressHasher,
+  earlier: PreparedBatch | null,
 ): PreparedBatch {
   const rows: ReadableRow[] = [];
   const rejections: ImportRejection[] = [];
@@ -40,5 +43,12 @@ export function prepareBatch(
       rejections.push({ row, code: parsed.code, column: parsed.column, message: parsed.message, cells });
     }
   }
-  return { rows, rejections, skippedCells, count: source.rows.length, end: source.end, last: source.last };
+  const { end, last } = source;
+  const repeatsEarlier = earlier !== null && haveCommonAddress(earlier.rows, rows);
+  return { rows, rejections, skippedCells, count: source.rows.length, end, last, repeatsEarlier };
+}
+
+function haveCommonAddress(some: readonly ReadableRow[], others: readonly ReadableRow[]): boolean {
+  const addresses = new Set(some.map(({ contact }) => contact.email));
+  return others.some(({ contact }) => addresses.has(contact.email));
 }

@@ -17,7 +17,7 @@ import { type PreparedBatch, prepareBatch } from './import-rows';
 import { ImportSource } from './import-source';
 
 /** Rows of a transaction: large enough that a round trip hardly counts, small enough to commit within a second. */
-const BATCH_ROWS = 4_000;
+const BATCH_ROWS = 3_000;
 const BATCH_CHARACTERS = 4 * 1024 * 1024;
 
 type SliceDependencies = Pick<ActivityDependencies, 'db' | 'addressHasher'>;
@@ -60,23 +60,27 @@ async function work(deps: SliceDependencies, job: ImportJob, control: SliceContr
   const mapping = await mapImportHeaders(deps.db, job, step.cursor.headers);
   const { cursor, input } = { cursor: step.cursor, input: job.input };
   const source = new ImportSource(deps.db, { workspaceId: job.workspaceId, id: input.uploadId }, cursor, cursor);
-  const prepare = async (): Promise<PreparedBatch> =>
-    prepareBatch(mapping, await source.next(BATCH_ROWS, BATCH_CHARACTERS), input.onInvalidField, deps.addressHasher);
-  let batch = await prepare();
-  for (;;) {
-    // Postgres applies a batch while this process reads and judges the next one.
-    const applying = applyBatch(deps.db, job, mapping, batch, step);
-    const preparing = batch.last ? null : prepare();
-    preparing?.catch(() => {});
-    step = await applying;
-    control.pulse(step.progress);
-    if (preparing === null) return null;
-    if (performance.now() > until) {
-      await preparing;
-      return step.progress;
+  const prepare = async (earlier: PreparedBatch | null): Promise<PreparedBatch> => {
+    const rows = await source.next(BATCH_ROWS, BATCH_CHARACTERS);
+    return prepareBatch(mapping, rows, input.onInvalidField, deps.addressHasher, earlier);
+  };
+  // Two batches are under way at once: Postgres writes one while this process reads, judges and sends the next.
+  let before = Promise.resolve(step);
+  for (let batch: PreparedBatch | null = await prepare(null); batch !== null; ) {
+    const applying = applyBatch(deps.db, job, mapping, batch, before);
+    applying.catch(() => {});
+    const isLate = performance.now() > until;
+    const next: PreparedBatch | null = batch.last || isLate ? null : await prepare(batch);
+    control.pulse((await before).progress);
+    before = applying;
+    if (next === null) {
+      step = await applying;
+      control.pulse(step.progress);
+      if (!batch.last) return step.progress;
     }
-    batch = await preparing;
+    batch = next;
   }
+  return null;
 }
 
 async function check(deps: SliceDependencies, job: ImportJob, control: SliceControl): Promise<ImportStep> {
