@@ -5,7 +5,7 @@ import type { Examples } from './examples/example';
 import { sendersExamples } from './examples/senders';
 import { workspaceExamples } from './examples/workspace';
 
-export type { Example, ExampleRequest, Examples } from './examples/example';
+export type { ExampleRequest, Examples } from './examples/example';
 export { exampleWorld, type World } from './examples/world';
 
 /**
