@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { rateLimitBucket, takeRateLimit } from '../../db/workspace';
 import { createOwner, rotateKeys } from '../../dev/admin';
 import { Keyring, randomToken } from '../../platform/crypto';
@@ -376,6 +378,28 @@ describe('the admin command', () => {
       message_domain: 'owner.example',
     });
   });
+
+  test('takes the password from standard input, or makes one and shows it once', async () => {
+    const run = (email: string, input: string) =>
+      new Promise<string>((resolve, reject) => {
+        const args = ['create-owner', '--email', email, '--name', 'Typed'];
+        const env = { ...process.env, ...api.environment };
+        const child = execFile(
+          process.execPath,
+          ['--import', 'tsx', join(__dirname, '../../dev/admin.ts'), ...args],
+          { env },
+          (error, stdout) => (error ? reject(error) : resolve(stdout)),
+        );
+        child.stdin?.end(input);
+      });
+    const typed = await run('typed@owner.example', 'a typed password\nmore\n');
+    expect(typed).toMatch(/^user [0-9a-f-]{36}\n$/);
+    const session = await post('/auth/sessions', { email: 'typed@owner.example', password: 'a typed password' });
+    expect(session.status).toBe(201);
+    const made = /^password (\S+)$/m.exec(await run('made@owner.example', ''))?.[1];
+    expect((await post('/auth/sessions', { email: 'made@owner.example', password: made })).status).toBe(201);
+    await expect(run('short@owner.example', 'short\n')).rejects.toThrow('12 or more characters');
+  }, 60_000);
 
   test('seals credentials again with the newest key', async () => {
     const [older, newer] = [randomToken(32), randomToken(32)];
