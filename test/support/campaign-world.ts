@@ -1,6 +1,6 @@
 import { insertRun, moveRun } from '../../db/campaigns';
+import { seedConsent } from '../../db/consent';
 import { insertMessage } from '../../db/content';
-import { seedWorkspace } from '../../db/workspace/seed';
 import { campaignRunWorkflow } from '../../domain/campaigns/contract';
 import { compileContent } from '../../domain/content';
 import { AddressHasher } from '../../platform/crypto';
@@ -70,7 +70,7 @@ export class CampaignWorld {
         sql`INSERT INTO users (email, name, password_hash) VALUES ('owner-' || gen_random_uuid() || '@sender.example', 'Owner', 'x') RETURNING id`,
       );
       if (!workspace || !user) throw new Error('no world');
-      await seedWorkspace(tx, workspace.id);
+      await seedConsent(tx, workspace.id);
       return { workspaceId: workspace.id, userId: user.id };
     });
     const purpose = await one<{ id: string }>(

@@ -138,11 +138,20 @@ export async function spawnWorker(options: {
   env: Overrides;
   /** Working directory: API and workers share no disk. */
   cwd?: string;
+  /** For profiles: `--cpu-prof`. */
+  nodeFlags?: string[];
 }): Promise<SpawnedProcess> {
   const port = await findPort();
   const { codePath } = await workflowBundle();
   const env = { METRICS_PORT: String(port), SALLY_WORKFLOW_BUNDLE: codePath, ...options.env };
-  return spawnProduct(`worker-${options.role}`, ['worker.ts', '--role', options.role], port, env, options.cwd);
+  return spawnProduct(
+    `worker-${options.role}`,
+    ['worker.ts', '--role', options.role],
+    port,
+    env,
+    options.cwd,
+    options.nodeFlags,
+  );
 }
 
 /** Starts `server.ts` with this environment and waits for its /readyz. */
@@ -158,12 +167,13 @@ async function spawnProduct(
   port: number,
   env: Overrides,
   cwd?: string,
+  nodeFlags: string[] = [],
 ): Promise<SpawnedProcess> {
   counter += 1;
   const managed = await testProcesses().start({
     name: `${name}-${counter}`,
     command: process.execPath,
-    args: tsxArguments(script, ...args),
+    args: [...nodeFlags, ...tsxArguments(script, ...args)],
     env: { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(PROJECT, 'tsconfig.json'), ...env },
     cwd: cwd ?? PROJECT,
     order: name === 'api' ? STOP_ORDER.api : STOP_ORDER.worker,

@@ -1,0 +1,149 @@
+import { Connection } from '@temporalio/client';
+import { Database } from '../platform/postgres';
+import { CampaignWorld } from '../test/support/campaign-world';
+import {
+  type DurablePostgres,
+  durablePostgres,
+  ownTemporal,
+  processEnvironment,
+  type SpawnedProcess,
+  spawnWorker,
+  stopTestProcesses,
+  testSecrets,
+} from '../test/support/stack';
+import { cpuSeconds, postgresPids, requireSafeSettings, walBytes } from './measure';
+import { SinkProcess } from './sink/client';
+
+/** CPU seconds by process, WAL and Temporal actions at one moment. */
+export interface Reading {
+  at: number;
+  delivery: number;
+  control: number;
+  postgres: number;
+  temporal: number;
+  sinkMs: number;
+  wal: number;
+}
+
+/** The whole product for a sending bench: durable Postgres, a real Temporal, workers, and a sink that counts. */
+export class SendingStack {
+  private constructor(
+    readonly postgres: DurablePostgres,
+    readonly db: Database,
+    readonly temporal: { address: string; pid: number },
+    readonly sink: SinkProcess,
+    readonly world: CampaignWorld,
+    readonly control: SpawnedProcess,
+    public delivery: SpawnedProcess,
+    private readonly env: Record<string, string>,
+  ) {}
+
+  /** Starts everything; `env` goes to the workers, `sinkFlags` to the sink. */
+  static async start(
+    contacts: number,
+    options: { env?: Record<string, string>; sinkFlags?: string[] } = {},
+  ): Promise<SendingStack> {
+    const postgres = await durablePostgres();
+    const database = await postgres.database('bench');
+    const temporal = await ownTemporal();
+    const sink = await SinkProcess.start(options.sinkFlags);
+    const secrets = testSecrets();
+    const env = {
+      ...(await processEnvironment({
+        database,
+        namespace: 'default',
+        temporal: temporal.address,
+        smtpUrl: `${sink.url}?tls=off`,
+        secrets,
+      })),
+      LOG_LEVEL: 'warn',
+      ...options.env,
+    };
+    const db = new Database({ url: database.workerUrl, applicationName: 'bench', connections: 4 });
+    await requireSafeSettings(db);
+    const world = await CampaignWorld.create(
+      {
+        workerUrl: database.workerUrl,
+        temporalAddress: temporal.address,
+        namespace: 'default',
+        suppressionKey: secrets.SALLY_SUPPRESSION_KEY,
+      },
+      contacts,
+    );
+    const control = await spawnWorker({ role: 'control', env });
+    const delivery = await spawnWorker({ role: 'delivery', env });
+    return new SendingStack(postgres, db, temporal, sink, world, control, delivery, env);
+  }
+
+  /** Starts the delivery worker again, perhaps with other settings; the old one must have ended. */
+  async restartDelivery(env: Record<string, string> = {}, nodeFlags: string[] = []): Promise<void> {
+    this.delivery = await spawnWorker({ role: 'delivery', env: { ...this.env, ...env }, nodeFlags });
+  }
+
+  /** Ends the delivery worker gracefully and waits for it. */
+  async stopDelivery(): Promise<void> {
+    await this.delivery.process.stop();
+  }
+
+  async read(): Promise<Reading> {
+    const counts = await this.sink.counts();
+    return {
+      at: performance.now(),
+      delivery: cpuSeconds([this.delivery.pid]),
+      control: cpuSeconds([this.control.pid]),
+      postgres: cpuSeconds(postgresPids(this.postgres.server.pid)),
+      temporal: cpuSeconds([this.temporal.pid]),
+      sinkMs: counts.cpuMs.user + counts.cpuMs.system,
+      wal: await walBytes(this.db),
+    };
+  }
+
+  /** State transitions (Temporal actions and their bookkeeping) and events of all workflows that belong to a run. */
+  async temporalCost(workflowIds: string[]): Promise<{ actions: number; events: number }> {
+    const connection = await Connection.connect({ address: this.temporal.address });
+    try {
+      let actions = 0;
+      let events = 0;
+      for (const workflowId of workflowIds) {
+        const described = await connection.workflowService.getWorkflowExecutionHistory({
+          namespace: 'default',
+          execution: { workflowId },
+        });
+        const list = described.history?.events ?? [];
+        events += list.length;
+        // Billable actions: starts, signals, timers, activity tries.
+        actions += list.filter((event) =>
+          [
+            event.workflowExecutionStartedEventAttributes,
+            event.workflowExecutionSignaledEventAttributes,
+            event.timerStartedEventAttributes,
+            event.activityTaskScheduledEventAttributes,
+          ].some(Boolean),
+        ).length;
+      }
+      return { actions, events };
+    } finally {
+      await connection.close();
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.world.close();
+    await this.db.close();
+    await this.sink.stop();
+    await stopTestProcesses();
+    await this.postgres.remove();
+  }
+}
+
+/** CPU milliseconds per message between two readings, by process. */
+export function cpuPerMessage(before: Reading, after: Reading, messages: number): Record<string, number> {
+  const ms = (seconds: number) => Math.round((seconds / messages) * 1e6) / 1e3;
+  return {
+    delivery: ms(after.delivery - before.delivery),
+    control: ms(after.control - before.control),
+    postgres: ms(after.postgres - before.postgres),
+    temporal: ms(after.temporal - before.temporal),
+    sink: ms((after.sinkMs - before.sinkMs) / 1e3),
+  };
+}
