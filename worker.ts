@@ -18,7 +18,7 @@ import { type Configuration, ConfigurationError, readConfiguration } from './pla
 import { AddressHasher, Keyring } from './platform/crypto';
 import { createLogger, type Logger } from './platform/log';
 import { serveOperations } from './platform/metrics';
-import { Database } from './platform/postgres';
+import { Database, KEY_LOOKUPS_ONLY } from './platform/postgres';
 import { createTemporalClient } from './platform/temporal';
 import { ensureNamespace } from './platform/temporal-namespace';
 import { startTracing } from './platform/tracing';
@@ -91,6 +91,7 @@ class WorkerProcess {
     await this.sending?.close(STOP_GRACE_MS);
     for (const worker of this.workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await Promise.allSettled(this.runs);
+    await this.sending?.deps.db.close();
   }
 
   /** Temporal's store may be new or lost: a worker of a namespace that does not exist would end at once. */
@@ -122,9 +123,12 @@ class WorkerProcess {
   }
 
   private async startDelivery(): Promise<void> {
-    this.sending = new SendingProcess(this.deps);
+    // Everything on the sending path is a look-up by key, whatever the statistics say.
+    const db = openDatabase(this.config, this.deps.log, 'sally-delivery', KEY_LOOKUPS_ONLY);
+    const deps = { ...this.deps, db };
+    this.sending = new SendingProcess(deps);
     await this.startLease(this.sending);
-    const activities = createDeliveryActivities(this.deps, this.sending, DELIVERY_SLOTS);
+    const activities = createDeliveryActivities(deps, this.sending, DELIVERY_SLOTS);
     const options = {
       activities,
       maxConcurrentActivityTaskExecutions: DELIVERY_SLOTS,
@@ -166,25 +170,30 @@ class WorkerProcess {
   }
 }
 
-async function main(): Promise<void> {
-  const config = readConfiguration(process.env);
-  const role = readRole(process.argv);
-  const log = createLogger({ name: `sally-worker-${role}`, level: config.LOG_LEVEL });
+function openDatabase(config: Configuration, log: Logger, name: string, settings?: Record<string, string>): Database {
   if (!config.DATABASE_URL_WORKER) {
     throw new ConfigurationError(
       'DATABASE_URL_WORKER is not set: workers connect as sally_worker (docs/configuration.md).',
     );
   }
+  return new Database({
+    url: config.DATABASE_URL_WORKER,
+    applicationName: name,
+    connections: 20,
+    settings,
+    onIdleError: (error) => log.warn({ err: error }, 'an idle database connection broke'),
+  });
+}
+
+async function main(): Promise<void> {
+  const config = readConfiguration(process.env);
+  const role = readRole(process.argv);
+  const log = createLogger({ name: `sally-worker-${role}`, level: config.LOG_LEVEL });
   const tracing = startTracing({ service: `sally-worker-${role}`, endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT });
   // Signals are ours: the wire has to be quiet before the SDK's workers go.
   const { logger, logging } = sdkLogging(log);
   Runtime.install({ shutdownSignals: [], logger, telemetryOptions: { logging } });
-  const db = new Database({
-    url: config.DATABASE_URL_WORKER,
-    applicationName: `sally-worker-${role}`,
-    connections: 20,
-    onIdleError: (error) => log.warn({ err: error }, 'an idle database connection broke'),
-  });
+  const db = openDatabase(config, log, `sally-worker-${role}`);
   const temporal = createTemporalClient({ address: config.TEMPORAL_ADDRESS, namespace: config.TEMPORAL_NAMESPACE });
   const deps: ActivityDependencies = {
     config,

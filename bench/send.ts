@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { Client } from 'pg';
 import { campaignRunWorkflowId } from '../domain/campaigns/contract';
 import { laneWorkflowId } from '../domain/delivery/contract';
 import { one, sql } from '../platform/postgres';
@@ -91,6 +92,7 @@ export async function benchSend(options: {
   };
   const stack = await SendingStack.start(size, {
     env,
+    statements: options.profile,
     sinkFlags: options.latencyMs ? ['--latency', String(options.latencyMs)] : [],
   });
   try {
@@ -102,7 +104,10 @@ export async function benchSend(options: {
     const references: number[] = [];
     for (let n = 0; n < (options.profile ? 1 : ROUNDS); n += 1) {
       rounds.push(await round(stack, size));
-      if (options.profile) break;
+      if (options.profile) {
+        await printStatements(stack);
+        break;
+      }
       await stack.sink.reset();
       const count = Math.min(size, options.latencyMs ? 2_000 : 10_000);
       const reference = await sendWithNodemailer({
@@ -117,6 +122,23 @@ export async function benchSend(options: {
   } finally {
     await stack.stop();
   }
+}
+
+/** Where Postgres spent its time, by statement. */
+async function printStatements(stack: SendingStack): Promise<void> {
+  const admin = new Client({
+    connectionString: stack.postgres.server.adminUrl.replace(/\/postgres$/, `/${stack.database}`),
+  });
+  await admin.connect();
+  await admin.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements');
+  const { rows } = await admin.query(
+    `SELECT calls, round(total_exec_time::numeric) AS ms, round(mean_exec_time::numeric, 2) AS mean_ms, rows,
+    regexp_replace(left(query, 110), '\\s+', ' ', 'g') AS statement FROM pg_stat_statements
+    WHERE dbid = (SELECT oid FROM pg_database WHERE datname = $1) ORDER BY total_exec_time DESC LIMIT 15`,
+    [stack.database],
+  );
+  console.table(rows);
+  await admin.end();
 }
 
 function report(size: number, rounds: Round[], references: number[], options: object): void {

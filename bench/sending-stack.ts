@@ -29,6 +29,7 @@ export interface Reading {
 export class SendingStack {
   private constructor(
     readonly postgres: DurablePostgres,
+    readonly database: string,
     readonly db: Database,
     readonly temporal: { address: string; pid: number },
     readonly sink: SinkProcess,
@@ -41,9 +42,18 @@ export class SendingStack {
   /** Starts everything; `env` goes to the workers, `sinkFlags` to the sink. */
   static async start(
     contacts: number,
-    options: { env?: Record<string, string>; sinkFlags?: string[] } = {},
+    options: { env?: Record<string, string>; sinkFlags?: string[]; statements?: boolean } = {},
   ): Promise<SendingStack> {
-    const postgres = await durablePostgres();
+    const postgres = await durablePostgres(
+      options.statements
+        ? {
+            shared_preload_libraries: 'pg_stat_statements,auto_explain',
+            'auto_explain.log_min_duration': '8ms',
+            'auto_explain.log_analyze': 'on',
+            'auto_explain.log_buffers': 'on',
+          }
+        : undefined,
+    );
     const database = await postgres.database('bench');
     const temporal = await ownTemporal();
     const sink = await SinkProcess.start(options.sinkFlags);
@@ -72,7 +82,7 @@ export class SendingStack {
     );
     const control = await spawnWorker({ role: 'control', env });
     const delivery = await spawnWorker({ role: 'delivery', env });
-    return new SendingStack(postgres, db, temporal, sink, world, control, delivery, env);
+    return new SendingStack(postgres, database.database, db, temporal, sink, world, control, delivery, env);
   }
 
   /** Starts the delivery worker again, perhaps with other settings; the old one must have ended. */

@@ -5,6 +5,7 @@ import {
   createHmac,
   hkdfSync,
   randomBytes,
+  randomFillSync,
   timingSafeEqual,
 } from 'node:crypto';
 
@@ -71,7 +72,7 @@ export class Keyring {
   seal(purpose: KeyPurpose, plaintext: Buffer): Buffer {
     const [master] = this.keys;
     if (!master) throw new KeyringError('SALLY_SECRETS is empty');
-    const nonce = randomBytes(NONCE_BYTES);
+    const nonce = randomNonce();
     const cipher = createCipheriv('aes-256-gcm', this.derive(master, purpose), nonce);
     const body = cipher.update(plaintext);
     cipher.final();
@@ -125,6 +126,20 @@ export class AddressHasher {
   hash(normalisedAddress: string): Buffer {
     return createHmac('sha256', this.key).update(normalisedAddress).digest();
   }
+}
+
+const noncePool = Buffer.alloc(NONCE_BYTES * 512);
+let noncePosition = noncePool.length;
+
+/** Random bytes in bulk: a call into the system's generator for every token would cost more than its encryption. */
+function randomNonce(): Buffer {
+  if (noncePosition === noncePool.length) {
+    randomFillSync(noncePool);
+    noncePosition = 0;
+  }
+  const nonce = Buffer.from(noncePool.subarray(noncePosition, noncePosition + NONCE_BYTES));
+  noncePosition += NONCE_BYTES;
+  return nonce;
 }
 
 /** SHA-256 of a text or bytes. */

@@ -78,11 +78,25 @@ export interface DatabaseOptions {
   applicationName: string;
   /** Largest number of connections. */
   connections: number;
+  /** Settings of each connection (SET), for example of the planner. */
+  settings?: Record<string, string>;
   /** Longest statement, in milliseconds. */
   statementTimeoutMs?: number;
   /** Called when an idle connection breaks (a server restart); the pool replaces it by itself. */
   onIdleError?: (error: Error) => void;
 }
+
+/**
+ * Planner settings for connections that only look rows up by key, in tables that may have been filled a moment ago and
+ * have no statistics yet: the planner then believes that reading a whole partition is cheap.
+ */
+export const KEY_LOOKUPS_ONLY: Readonly<Record<string, string>> = {
+  enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  plan_cache_mode: 'force_generic_plan',
+};
 
 /** A pool of one role's connections. Clients are handed out only inside transactions. */
 export class Database implements Queryable {
@@ -98,6 +112,9 @@ export class Database implements Queryable {
       statement_timeout: options.statementTimeoutMs ?? 30_000,
       // Event consumers read below the transaction horizon, so no transaction may linger (design, section 5).
       idle_in_transaction_session_timeout: 5_000,
+      options: Object.entries(options.settings ?? {})
+        .map(([name, value]) => `-c ${name}=${value}`)
+        .join(' '),
       keepAlive: true,
     });
     this.pool.on('error', (error) => options.onIdleError?.(error));

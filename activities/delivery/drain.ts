@@ -24,6 +24,8 @@ const LOOK_MS = 200;
 const LINGER_MS = 2_000;
 /** Rows read ahead per drain, shared among the pairs of stream and mailbox-provider group. */
 const READ_AHEAD = 1_024;
+/** Rows read ahead and not yet claimed below which the next look begins, while claims go on. */
+const LOW_WATER = 64;
 const LEAST_PER_PAIR = 32;
 /** Claims of one drain whose COMMIT may be under way at once. */
 const CLAIMS_AT_ONCE = 2;
@@ -57,6 +59,7 @@ export class LaneDrain {
   private readonly claims = new Set<Promise<void>>();
   private claimed = 0;
   private refused = 0;
+  private refilling: Promise<void> | null = null;
   private blockedUntil = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -80,6 +83,7 @@ export class LaneDrain {
       if (performance.now() - idleSince >= LINGER_MS || this.isBlockedForLong()) break;
       await pause(LOOK_MS);
     }
+    await this.refilling;
     await Promise.all(this.claims);
     const blockedForMs = Number.isFinite(this.blockedUntil) ? Math.max(0, this.blockedUntil - performance.now()) : null;
     return { claimed: this.claimed, refused: this.refused, blockedForMs };
@@ -87,15 +91,23 @@ export class LaneDrain {
 
   /** One look and one claim; false when nothing could be done. */
   private async turn(): Promise<boolean> {
-    if (this.held.size < READ_AHEAD / 2) await this.refill();
+    if (this.held.size < LOW_WATER) this.refilling ??= this.refill().finally(() => (this.refilling = null));
+    if (this.buffer.size === 0) await this.refilling;
     const next = this.buffer.entries().next();
     if (next.done) return false;
     const [key, batch] = next.value;
     // The next turn begins with another stream: a fair share of each.
     this.buffer.delete(key);
     const worked = await this.claimFrom(batch);
-    if (batch.rows.length > 0) this.buffer.set(key, batch);
+    if (batch.rows.length > 0) this.keep(key, batch);
     return worked;
+  }
+
+  /** Puts a batch back; a look that ended meanwhile may have begun another under its key. */
+  private keep(key: string, batch: Batch): void {
+    const newer = this.buffer.get(key);
+    if (newer) newer.rows.unshift(...batch.rows);
+    else this.buffer.set(key, batch);
   }
 
   private async refill(): Promise<void> {

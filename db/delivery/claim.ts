@@ -22,15 +22,17 @@ export interface GroupKeys {
 const LOCK_COLUMNS = `d.workspace_id, d.source_type, d.source_id, d.id, d.contact_id, d.address, d.recipient_name,
   d.address_hash, d.message_id, d.stream_id, d.channel, d.class, d.expires_at, d.attempts, d.max_attempts, d.data_drops`;
 
-// SKIP LOCKED inside a materialised CTE: the planner must not re-evaluate it, and joins must not lock more.
+// SKIP LOCKED inside a materialised CTE: the planner must not re-evaluate it, and joins must not lock more. One
+// look-up by primary key per id: with "id = ANY" the planner may walk the whole run's part of another index instead.
 function lockText(keys: 'one-source' | 'many-sources'): string {
-  const where =
-    keys === 'one-source'
-      ? 'd.source_id = $1 AND d.id = ANY ($2::uuid[])'
-      : '(d.source_id, d.id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))';
+  const wanted =
+    keys === 'one-source' ? 'unnest($2::uuid[]) AS w (id)' : 'unnest($1::uuid[], $2::uuid[]) AS w (source_id, id)';
+  const source = keys === 'one-source' ? '$1' : 'w.source_id';
   return `
     WITH row AS MATERIALIZED (
-      SELECT ${LOCK_COLUMNS} FROM deliveries d WHERE ${where} AND d.status = 'QUEUED' FOR UPDATE SKIP LOCKED)
+      SELECT d.* FROM ${wanted} CROSS JOIN LATERAL (
+        SELECT ${LOCK_COLUMNS} FROM deliveries d
+        WHERE d.source_id = ${source} AND d.id = w.id AND d.status = 'QUEUED' FOR UPDATE SKIP LOCKED) AS d)
     SELECT row.source_id, row.id, row.contact_id, row.attempts, row.max_attempts, row.data_drops, ${FACTS_COLUMNS}, sally_now() AS now
     FROM row ${FACTS_JOINS}`;
 }

@@ -98,6 +98,7 @@ export async function readAhead(
     if (chosen.length === 0) continue;
     const parted = share.of > 1;
     const { rows } = await db.query<DueRow>({
+      name: `read-ahead-${source}-${parted ? 'part' : 'all'}`,
       text: readAheadText(source, parted),
       values: [
         laneId,

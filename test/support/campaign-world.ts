@@ -20,7 +20,7 @@ export const NEWSLETTER = {
   html: `<!doctype html><html><head><title>News</title></head><body style="margin:0;background:#f4f4f4">
 <h1 style="font:24px Arial,sans-serif">Hello {{ first_name|default("there") }}!</h1>
 ${LINKS.map((link) => `${PARAGRAPH}\n${link}`).join('\n')}
-${PARAGRAPH.repeat(8)}
+${Array.from({ length: 8 }, () => PARAGRAPH).join('\n')}
 <p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p></body></html>`,
   text: `Hello {{ first_name|default("there") }}!\n\n${'What is new this month, in plain words.\n'.repeat(20)}\nUnsubscribe: {{ unsubscribe_url }}\n`,
 };
