@@ -17,7 +17,7 @@ import { type PreparedBatch, prepareBatch } from './import-rows';
 import { ImportSource } from './import-source';
 
 /** Rows of a transaction: large enough that a round trip hardly counts, small enough to commit within a second. */
-const BATCH_ROWS = 3_000;
+const BATCH_ROWS = 2_000;
 const BATCH_CHARACTERS = 4 * 1024 * 1024;
 
 type SliceDependencies = Pick<ActivityDependencies, 'db' | 'addressHasher'>;
