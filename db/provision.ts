@@ -49,6 +49,8 @@ export async function provisionDatabase(
     // The owner hands its look-up functions to the worker's role; the launcher's user creates for the owner.
     await admin.query('GRANT sally_worker TO sally_owner');
     await admin.query('GRANT sally_owner TO CURRENT_USER');
+    // Workers measure the horizon that open transactions of every role hold back.
+    await admin.query('GRANT pg_read_all_stats TO sally_worker');
     const { rowCount } = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]);
     if (!rowCount) await admin.query(`CREATE DATABASE ${escapeIdentifier(database)} OWNER sally_owner`);
   } finally {

@@ -49,6 +49,8 @@ export interface SpanOptions {
   /** Ids and numbers only: `contact.id`, `campaign.id`; never an address or a name. */
   attributes?: Attributes;
   kind?: SpanKind;
+  /** When it began, in milliseconds since 1970, if not now. */
+  startTime?: number;
   /** Span or carrier to hang it below; default: the active span. */
   parent?: Span | TraceCarrier;
 }
@@ -62,7 +64,9 @@ function contextOf(parent: Span | TraceCarrier | undefined): Context {
 /** Begins a span that the caller ends; for hot paths, where no callback fits. */
 export function startSpan(name: string, options: SpanOptions = {}): Span {
   const { attributes, kind = SpanKind.INTERNAL } = options;
-  return trace.getTracer(TRACER).startSpan(name, { attributes, kind }, contextOf(options.parent));
+  return trace
+    .getTracer(TRACER)
+    .startSpan(name, { attributes, kind, startTime: options.startTime }, contextOf(options.parent));
 }
 
 /** Ends a span as failed. Only the error's name is kept: messages echo addresses. */

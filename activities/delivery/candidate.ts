@@ -10,4 +10,8 @@ export interface Candidate {
   message: OutgoingMessage | null;
   /** Rendering failed for this recipient: the claim fails the row instead of sending it. */
   failure: 'RENDERING_FAILED' | null;
+  campaignId: string | null;
+  /** When rendering and composing began and ended, in milliseconds since 1970. */
+  renderBegun: number;
+  renderEnded: number;
 }

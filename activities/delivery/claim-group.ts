@@ -46,6 +46,8 @@ export interface Claim {
   pace: Pace | null;
   /** Set when the provider's day is used up. */
   dayExhausted: boolean;
+  /** When the claim began, in milliseconds since 1970. */
+  begunAt: number;
   /** True when the COMMIT's answer was lost: the rows are SENDING, and nothing of them may be written any more. */
   uncertain: boolean;
 }
@@ -56,6 +58,7 @@ export interface Claim {
  */
 export async function claimGroup(db: Database, log: Logger, request: ClaimRequest): Promise<Claim | null> {
   const { claimId } = request;
+  const begunAt = Date.now();
   let written: Claim | null = null;
   try {
     return await db.transaction(async (tx) => {
@@ -85,6 +88,7 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
         refused: refused.length,
         pace: capacity.pace,
         dayExhausted: capacity.dayExhausted,
+        begunAt,
         uncertain: false,
       };
       await writeClaim(tx, {

@@ -18,6 +18,7 @@ import { type LiveProcesses, laneWorkflow, type WatchdogReport } from '../../dom
 import { checkProviderWorkflow } from '../../domain/senders';
 import { ensureWorkflow, type WorkflowStart } from '../../platform/temporal';
 import type { ActivityDependencies } from '../dependencies';
+import { setGauges } from './gauges';
 
 /** Short activities of the delivery area that run on the control queue. */
 export function createDeliveryControlActivities(deps: ActivityDependencies) {
@@ -75,6 +76,7 @@ export function createDeliveryControlActivities(deps: ActivityDependencies) {
         }),
       ];
       for (const workflow of missing) if (await start(workflow)) report.workflows += 1;
+      await setGauges(db);
       return report;
     },
 

@@ -96,15 +96,17 @@ export class MessageContents {
     const name =
       (due.contact_id ? recipientName({ firstName: due.first_name, lastName: due.last_name }) : due.recipient_name) ??
       '';
+    const { campaignId } = content.message;
+    const known = { due, address, recipientName: name, campaignId, renderBegun: Date.now() };
     try {
       const message = await this.compose(due, content, form, address, name);
-      return { due, address, recipientName: name, message, failure: null };
+      return { ...known, message, failure: null, renderEnded: Date.now() };
     } catch (error) {
       this.deps.log.warn(
         { err: error, deliveryId: due.id, messageId: due.message_id },
         'a message could not be rendered',
       );
-      return { due, address, recipientName: name, message: null, failure: 'RENDERING_FAILED' };
+      return { ...known, message: null, failure: 'RENDERING_FAILED', renderEnded: Date.now() };
     }
   }
 

@@ -3,12 +3,14 @@ import { loseClaims, openGroups, releaseProcess } from '../../db/delivery/proces
 import type { RowSettlement } from '../../db/delivery/settle';
 import { createContentSandbox } from '../../domain/content';
 import { settle } from '../../domain/delivery';
+import { deliveriesTotal } from '../../platform/metrics';
 import type { ActivityDependencies } from '../dependencies';
 import type { Claim, Claimed } from './claim-group';
 import { reachFailpoint } from './failpoint';
 import { Lease } from './lease';
 import { MessageContents } from './message-content';
 import { OutcomeEffects } from './outcomes';
+import { SendTrace } from './send-trace';
 import { type ChosenRoute, SenderDirectory } from './sender-directory';
 import { Settler } from './settler';
 import { StoppedStreams } from './stopped-streams';
@@ -86,13 +88,21 @@ export class SendingProcess {
   begin(context: ClaimContext, claim: Claim): void {
     if (claim.claimed.length === 0) return;
     reachFailpoint('after-claim-commit');
+    const moments = { claimBegun: claim.begunAt, claimCommitted: Date.now() };
     this.openClaims.set(claim.claimId, (this.openClaims.get(claim.claimId) ?? 0) + claim.claimed.length);
     claim.claimed.forEach((claimed, position) => {
       this.stopped.hold(context.streamId);
       const dueAt = claim.pace ? claim.pace.firstAt + position * claim.pace.everyMs : 0;
-      void this.sendOne(context, claim, claimed, dueAt).then((outcome) =>
-        this.settleOne(context, claim, claimed, outcome),
+      const trace = SendTrace.begin(
+        claimed.candidate,
+        claimed.row.message_class,
+        moments,
+        this.deps.config.OTEL_BULK_SAMPLE_RATIO,
       );
+      void this.sendOne(context, claim, claimed, dueAt).then((outcome) => {
+        trace?.end(outcome);
+        this.settleOne(context, claim, claimed, outcome);
+      });
     });
   }
 
@@ -140,6 +150,7 @@ export class SendingProcess {
       },
       this.lease.seconds * 1000,
     );
+    deliveriesTotal.inc({ class: row.message_class, outcome: settlement.status });
     this.effects.observe(claimed, context.route, outcome, settlement.suppress);
     const settled: RowSettlement = {
       workspaceId: context.workspaceId,

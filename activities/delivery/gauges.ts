@@ -1,0 +1,14 @@
+import { breakerGauges, horizonLagSeconds, laneGauges } from '../../db/delivery/gauges';
+import { breakerState, horizonLag, laneDepth, oldestDue } from '../../platform/metrics';
+import type { Database } from '../../platform/postgres';
+
+/** Reads what waits, what is blocked and how far consumers may read into this process's metrics. */
+export async function setGauges(db: Database): Promise<void> {
+  for (const lane of await laneGauges(db)) {
+    laneDepth.set({ lane: lane.kind }, lane.queued);
+    oldestDue.set({ lane: lane.kind }, lane.oldestDueSeconds);
+  }
+  breakerState.reset();
+  for (const breaker of await breakerGauges(db)) breakerState.set({ provider_id: breaker.providerId }, breaker.state);
+  horizonLag.set(await horizonLagSeconds(db));
+}
