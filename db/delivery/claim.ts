@@ -80,54 +80,60 @@ export interface ClaimWrite {
 }
 
 /**
- * Writes the claim: rows to SENDING with the claim's id, the group's row, refused rows to their end or wait, and the
- * run counters, in one statement. Bytes may be written to a socket only after the transaction's COMMIT is
+ * Writes the claim: rows to SENDING with the claim's id, the group's row and the run counters in one statement, refused
+ * rows to their end or wait in another. Bytes may be written to a socket only after the transaction's COMMIT is
  * acknowledged.
  */
 export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<void> {
-  const failed = claim.refused.filter((row) => row.verdict.kind === 'FAIL');
-  const cancelled = claim.refused.filter((row) => row.verdict.kind === 'CANCEL');
-  if (claim.refused.length > 0) await writeRefusals(tx, claim.refused);
-  if (claim.claimed.length > 0) {
-    const sources = [...new Set(claim.claimed.map((row) => row.sourceId))];
-    await tx.query({
-      name: 'write-claim',
-      text: `
-        WITH claimed AS (
-          UPDATE deliveries d SET status = 'SENDING', claim_id = $1, process_id = $2, route_id = $3, route_reason = $4, cap_date = $5,
-            last_attempt_at = $6, reason = NULL, address = v.address, recipient_name = v.name, address_hash = coalesce(v.hash, d.address_hash)
-          FROM unnest($7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::bytea[]) AS v (source_id, id, address, name, hash)
-          WHERE d.source_id = v.source_id AND d.id = v.id)
-        INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids, claimed_at)
-        VALUES ($12, $1, $2, $13, $14, $3, $15, $8, $6)`,
-      values: [
-        claim.claimId,
-        claim.processId,
-        claim.routeId,
-        claim.routeReason,
-        claim.capDate,
-        claim.claimedAt,
-        claim.claimed.map((row) => row.sourceId),
-        claim.claimed.map((row) => row.id),
-        claim.claimed.map((row) => row.address),
-        claim.claimed.map((row) => row.recipientName),
-        claim.claimed.map((row) => row.addressHash),
-        claim.workspaceId,
-        claim.laneId,
-        claim.streamId,
-        sources.length === 1 ? sources : claim.claimed.map((row) => row.sourceId),
-      ],
+  if (claim.refused.length > 0) {
+    await writeRefusals(tx, claim.refused);
+    const failed = claim.refused.filter((row) => row.verdict.kind === 'FAIL').length;
+    const cancelled = claim.refused.filter((row) => row.verdict.kind === 'CANCEL').length;
+    const { workspaceId, streamId, processId } = claim;
+    await countStream(tx, {
+      workspaceId,
+      streamId,
+      processId,
+      slot: CLAIM_SLOT,
+      queued: -(failed + cancelled),
+      failed,
+      cancelled,
     });
   }
-  await countStream(tx, {
-    workspaceId: claim.workspaceId,
-    streamId: claim.streamId,
-    processId: claim.processId,
-    slot: CLAIM_SLOT,
-    queued: -(claim.claimed.length + failed.length + cancelled.length),
-    sending: claim.claimed.length,
-    failed: failed.length,
-    cancelled: cancelled.length,
+  if (claim.claimed.length === 0) return;
+  const sources = [...new Set(claim.claimed.map((row) => row.sourceId))];
+  await tx.query({
+    name: 'write-claim',
+    text: `
+      WITH claimed AS (
+        UPDATE deliveries d SET status = 'SENDING', claim_id = $1, process_id = $2, route_id = $3, route_reason = $4, cap_date = $5,
+          last_attempt_at = $6, reason = NULL, address = v.address, recipient_name = v.name, address_hash = coalesce(v.hash, d.address_hash)
+        FROM unnest($7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::bytea[]) AS v (source_id, id, address, name, hash)
+        WHERE d.source_id = v.source_id AND d.id = v.id),
+      counted AS (
+        INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, slot, queued, sending)
+        VALUES ($12, $14, $2, ${CLAIM_SLOT}, -$16::bigint, $16::bigint)
+        ON CONFLICT (stream_id, process_id, slot) DO UPDATE SET queued = r.queued - $16, sending = r.sending + $16)
+      INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids, claimed_at)
+      VALUES ($12, $1, $2, $13, $14, $3, $15, $8, $6)`,
+    values: [
+      claim.claimId,
+      claim.processId,
+      claim.routeId,
+      claim.routeReason,
+      claim.capDate,
+      claim.claimedAt,
+      claim.claimed.map((row) => row.sourceId),
+      claim.claimed.map((row) => row.id),
+      claim.claimed.map((row) => row.address),
+      claim.claimed.map((row) => row.recipientName),
+      claim.claimed.map((row) => row.addressHash),
+      claim.workspaceId,
+      claim.laneId,
+      claim.streamId,
+      sources.length === 1 ? sources : claim.claimed.map((row) => row.sourceId),
+      claim.claimed.length,
+    ],
   });
 }
 

@@ -40,6 +40,9 @@ export interface SettleResult {
  * QUEUED; the stream is locked FOR SHARE for that, so that a cancellation either sees the returned row or is seen.
  */
 export async function settleRows(db: Database, processId: string, rows: RowSettlement[]): Promise<SettleResult> {
+  if (rows.every((row) => row.settlement.status === 'SENT' && row.attempt === null)) {
+    return settleAccepted(db, processId, rows);
+  }
   return db.transaction(async (tx) => {
     const returning = rows.filter((row) => row.settlement.status === 'QUEUED');
     const cancelled = new Set<string>();
@@ -108,6 +111,46 @@ export async function settleRows(db: Database, processId: string, rows: RowSettl
     );
     return { late: rows.filter((row) => !done.has(row.id)) };
   });
+}
+
+/**
+ * The same for a batch of acceptances, which is what nearly every batch is: rows, groups and counters in one statement
+ * and one commit.
+ */
+async function settleAccepted(db: Database, processId: string, rows: RowSettlement[]): Promise<SettleResult> {
+  const { rows: settled } = await db.query<{ id: string }>({
+    name: 'settle-accepted',
+    text: `
+      WITH sent AS (
+        UPDATE deliveries d SET status = 'SENT', reason = NULL, data_drops = 0, sent_at = sally_now(),
+          provider_message_id = coalesce(v.provider_message_id, d.provider_message_id)
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
+          AS v (source_id, id, claim_id, provider_message_id, claimed_at)
+        WHERE d.source_id = v.source_id AND d.id = v.id AND d.claim_id = v.claim_id AND d.status = 'SENDING'
+        RETURNING d.id, d.workspace_id, d.stream_id, d.claim_id, v.claimed_at),
+      grouped AS (
+        UPDATE delivery_groups g SET accepted = g.accepted + n.accepted,
+          settled_at = CASE WHEN g.accepted + g.failed + g.returned + g.unconfirmed + n.accepted >= cardinality(g.delivery_ids)
+            THEN sally_now() ELSE g.settled_at END
+        FROM (SELECT claimed_at, claim_id, count(*)::int AS accepted FROM sent GROUP BY 1, 2) AS n
+        WHERE g.claimed_at = n.claimed_at AND g.claim_id = n.claim_id),
+      counted AS (
+        INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, slot, sending, sent)
+        SELECT workspace_id, stream_id, $6, ${SETTLE_SLOT}, -count(*), count(*) FROM sent GROUP BY 1, 2 ORDER BY 2
+        ON CONFLICT (stream_id, process_id, slot)
+        DO UPDATE SET sending = r.sending + excluded.sending, sent = r.sent + excluded.sent)
+      SELECT id FROM sent`,
+    values: [
+      rows.map((row) => row.sourceId),
+      rows.map((row) => row.id),
+      rows.map((row) => row.claimId),
+      rows.map((row) => row.providerMessageId),
+      rows.map((row) => row.claimedAt),
+      processId,
+    ],
+  });
+  const done = new Set(settled.map((row) => row.id));
+  return { late: rows.filter((row) => !done.has(row.id)) };
 }
 
 type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
