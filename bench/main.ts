@@ -1,0 +1,53 @@
+import { benchClick } from './click';
+import { benchCrash } from './crash';
+import { benchImport } from './import';
+import { benchMaterialise } from './materialise';
+import { benchPause } from './pause';
+import { benchSend } from './send';
+
+const USAGE = `Usage: npm run bench -- send|import|materialise|click|crash|pause [--size N]
+send also takes --latency MS, --window W, --group N, --connections N and --profile.`;
+
+function number(name: string): number | undefined {
+  const index = process.argv.indexOf(`--${name}`);
+  if (index < 0) return undefined;
+  const value = Number(process.argv[index + 1]);
+  if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} needs a number\n${USAGE}`);
+  return value;
+}
+
+/** Runs one bench: a sentence for people, and as the last line JSON for programs. */
+async function main(name: string | undefined): Promise<void> {
+  const size = number('size');
+  switch (name) {
+    case 'send':
+      return benchSend({
+        size,
+        latencyMs: number('latency'),
+        window: number('window'),
+        groupSize: number('group'),
+        connections: number('connections'),
+        profile: process.argv.includes('--profile'),
+      });
+    case 'import':
+      return benchImport({ size });
+    case 'materialise':
+      return benchMaterialise({ size });
+    case 'click':
+      return benchClick({ size });
+    case 'crash':
+      return benchCrash({ kills: size });
+    case 'pause':
+      return benchPause({ rounds: size });
+    default:
+      throw new Error(USAGE);
+  }
+}
+
+main(process.argv[2]).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error instanceof Error && error.message.startsWith('Usage') ? error.message : error);
+    process.exit(1);
+  },
+);
