@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { type SampleTemplateName, sampleTemplate } from '../samples/templates';
+import { type SampleTemplate, type SampleTemplateName, sampleTemplate } from '../samples/templates';
 import { ApiError } from './api';
 import { type Narrator, thousands } from './narrator';
-import type { Company } from './people';
+import { COMPANY, type Company } from './people';
 
 const savedTemplate = z.object({ id: z.string(), version: z.number(), warnings: z.array(z.unknown()).optional() });
 const message = z.object({ id: z.string(), sha256: z.string(), approval: z.string(), links: z.array(z.string()) });
@@ -13,7 +13,7 @@ export const CAMPAIGN_SUBJECT = 'your trial ends soon';
 /** A sample e-mail as a template; the one of an earlier demo is taken again. */
 export async function createTemplate(company: Company, name: SampleTemplateName) {
   const { marketer } = company.as;
-  const sample = sampleTemplate(name);
+  const sample = branded(sampleTemplate(name));
   const path = `${company.path}/email-marketing/templates`;
   const known = await marketer.get(`${path}?slug=${sample.slug}`, z.object({ items: z.array(savedTemplate) }));
   const template =
@@ -29,6 +29,18 @@ export async function createTemplate(company: Company, name: SampleTemplateName)
       variables: sample.variables,
     }));
   return { id: template.id, slug: sample.slug, subject: sample.subject, bytes: Buffer.byteLength(sample.html) };
+}
+
+const BLANKS: Readonly<Record<string, string>> = {
+  '[Product Name]': COMPANY.name,
+  '[Company Name, LLC]': COMPANY.name,
+  '[Sender Name]': 'Max Marketer',
+};
+
+/** The sample with the blanks filled in that its makers left for names. */
+function branded(sample: SampleTemplate): SampleTemplate {
+  const fill = (text: string): string => text.replaceAll(/\[[^\]\n]+\]/g, (blank) => BLANKS[blank] ?? blank);
+  return { ...sample, html: fill(sample.html), text: fill(sample.text) };
 }
 
 /** Makes a campaign from a real HTML e-mail, submits it as the marketer and approves it as somebody else. */
@@ -51,8 +63,7 @@ export async function prepareCampaign(
     all_consented: true,
   });
   const submitted = await marketer.post(`${campaigns}/${campaign.id}/submit`, message);
-  narrator.say(`Max Marketer submits it: content, audience and sender frozen under ${submitted.sha256.slice(0, 12)}…,`);
-  narrator.say(`${submitted.links.length} links tracked.`);
+  narrator.say(`Max Marketer submits it: content, audience and sender frozen under ${submitted.sha256.slice(0, 12)}….`);
   const approve = `${company.path}/email-marketing/messages/${submitted.id}/approve`;
   const fourEyes = await isRefused(() => marketer.post(approve, message, {}));
   if (fourEyes) narrator.say('Max Marketer may not approve it himself: refused (403).');

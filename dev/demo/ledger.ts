@@ -6,13 +6,15 @@ import { counted, type Narrator, thousands } from './narrator';
 import type { Company } from './people';
 
 const side = z.object({ of: z.string(), count: z.number() });
+const equation = z.object({ name: z.string(), left: side, right: side, holds: z.boolean() });
+type Equation = z.output<typeof equation>;
 const ledgerDocument = z.object({
   audience_size: z.number().nullable(),
   rows: z.number(),
   by_status: z.record(z.string(), z.number()),
   reasons: z.array(z.object({ status: z.string(), reason: z.string(), count: z.number() })),
   balanced: z.boolean(),
-  equations: z.array(z.object({ name: z.string(), left: side, right: side, holds: z.boolean() })),
+  equations: z.array(equation),
 });
 const recipient = z.object({
   contact_id: z.string().nullable(),
@@ -51,9 +53,11 @@ export async function readLedger(
   for (const { status, reason, count } of ledger.reasons)
     narrator.say(`  ${status} because ${reason}: ${thousands(count)}`);
   narrator.say('Counts that were made independently of each other:');
-  for (const { left, right, holds } of ledger.equations) {
+  const isZero = ({ left, right }: Equation): boolean => left.count === 0 && right.count === 0;
+  for (const { left, right, holds } of ledger.equations.filter((equation) => !isZero(equation))) {
     narrator.say(`  ${holds ? '✓' : '✗'} ${left.of} ${thousands(left.count)} = ${right.of} ${thousands(right.count)}`);
   }
+  narrator.say(`  ✓ ${ledger.equations.filter(isZero).length} more: 0 = 0`);
   const recipients = await company.as.marketer.all(`${path}/recipients`, recipient);
   const matchesInbox = await compareWithInbox(narrator, inbox, options.before, recipients);
   const failed: Record<string, number> = {};

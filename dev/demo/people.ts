@@ -4,7 +4,8 @@ import { Database } from '../../platform/postgres';
 import { createOwner } from '../admin';
 import { type Api, ApiError } from './api';
 
-const WORKSPACE = {
+/** The workspace as the API is asked for it. */
+export const COMPANY = {
   slug: 'demo',
   name: 'Example Company',
   time_zone: 'Europe/Berlin',
@@ -56,14 +57,14 @@ export interface Access {
 export async function openCompany(access: Access): Promise<Company> {
   const owner = await signInOwner(access);
   const found = await findWorkspace(owner);
-  const workspaceId = found ?? (await owner.post('/workspaces', identified, WORKSPACE)).id;
+  const workspaceId = found ?? (await owner.post('/workspaces', identified, COMPANY)).id;
   const path = `/workspaces/${workspaceId}`;
   const marketer = await join(access, owner, path, 'marketer');
   const approver = await join(access, owner, path, 'approver');
   const key = z.object({ key: z.string() });
   const { key: apiKey } = await owner.post(`${path}/api-keys`, key, { name: 'Demo', scopes: SCOPES });
   const as = { owner, marketer, approver };
-  return { workspaceId, slug: WORKSPACE.slug, as, path, apiKey, isNew: found === null };
+  return { workspaceId, slug: COMPANY.slug, as, path, apiKey, isNew: found === null };
 }
 
 async function signInOwner(access: Access): Promise<Api> {
@@ -83,7 +84,7 @@ async function signInOwner(access: Access): Promise<Api> {
 async function findWorkspace(owner: Api): Promise<string | null> {
   const mine = z.object({ items: z.array(z.object({ id: z.string(), slug: z.string() })) });
   const { items } = await owner.get('/auth/workspaces', mine);
-  return items.find((workspace) => workspace.slug === WORKSPACE.slug)?.id ?? null;
+  return items.find((workspace) => workspace.slug === COMPANY.slug)?.id ?? null;
 }
 
 async function join(access: Access, owner: Api, path: string, person: 'marketer' | 'approver'): Promise<Api> {

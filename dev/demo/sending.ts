@@ -43,7 +43,7 @@ export async function sendCampaign(
   const path = `${company.path}/email-marketing/campaigns/${options.campaignId}`;
   const scheduled_at = new Date(Date.now() + DUE_IN_MS).toISOString();
   const { status, workflow } = await marketer.post(`${path}/schedule`, started, { scheduled_at });
-  narrator.say(`${status} for in three seconds; its workflow waits: ${workflow.ui_url}`);
+  narrator.say(`${status}, due in ${DUE_IN_MS / 1_000} seconds; its workflow waits: ${workflow.ui_url}`);
   const begun = await follow(company, path, 'the start', START_LIMIT_MS, (seen) => seen.sent_count > 0);
   const total = begun.total_recipients;
   const bar = narrator.bar('Sending', total);
@@ -92,13 +92,12 @@ async function watchPause(
   const first = await look();
   await sleep(STANDSTILL_MS);
   const second = await look();
-  const afterwards = (PROMISE_MS + STANDSTILL_MS) / 1_000;
-  narrator.say(
-    `Sent at the answer to “pause”: ${thousands(options.atAnswer)}; a second later: ${thousands(first.sent)}; ` +
-      `${afterwards} seconds later: ${thousands(second.sent)}. The count stands still.`,
-  );
   const stoodStill = first.sent === second.sent && first.received === second.received;
-  if (!stoodStill) narrator.say('It should have stood still, and did not.');
+  narrator.say(
+    `Sent when “pause” was answered: ${thousands(options.atAnswer)}; a second later: ${thousands(first.sent)}; ` +
+      `${(PROMISE_MS + STANDSTILL_MS) / 1_000} seconds later: ${thousands(second.sent)}.`,
+  );
+  narrator.say(stoodStill ? 'It stands still, in the inbox too.' : '✗ It should stand still, and does not.');
   return { stoodStill, count: second.sent };
 }
 

@@ -8,7 +8,7 @@ import { prepareCampaign } from './content';
 import { Inbox } from './inbox';
 import { readLedger } from './ledger';
 import { type Narrator, thousands } from './narrator';
-import { openCompany } from './people';
+import { COMPANY, openCompany } from './people';
 import { useInbox } from './provider';
 import { react, sendTransactional } from './recipients';
 import { sendCampaign } from './sending';
@@ -71,7 +71,7 @@ export async function tellStory(
   const rate = Math.min(LARGEST_RATE, Math.ceil(options.contacts / SECONDS_TO_SEND));
   await useInbox(company, smtpUrl, rate);
   narrator.say(
-    `“Example Company” ${company.isNew ? 'founded by' : 'of'} Olga Owner, with Max Marketer and Ada Approver.`,
+    `“${COMPANY.name}” ${company.isNew ? 'founded by' : 'of'} Olga Owner, with Max Marketer and Ada Approver.`,
   );
   narrator.say(`Its mail goes to the inbox on this machine and nowhere else, at ${rate} a second.`);
   const path = `${company.path}/email-marketing/campaigns`;
