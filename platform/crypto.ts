@@ -6,7 +6,6 @@ import {
   hkdfSync,
   randomBytes,
   randomFillSync,
-  timingSafeEqual,
 } from 'node:crypto';
 
 const NONCE_BYTES = 12;
@@ -145,11 +144,6 @@ function randomNonce(): Buffer {
 /** SHA-256 of a text or bytes. */
 export function sha256(value: string | Buffer): Buffer {
   return createHash('sha256').update(value).digest();
-}
-
-/** Compares in constant time; different lengths are unequal. */
-export function equalInConstantTime(a: Buffer, b: Buffer): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 /** `bytes` random bytes as base64url text. */

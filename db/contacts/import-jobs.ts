@@ -133,15 +133,6 @@ export async function listImports(
   return rows.map(toJob);
 }
 
-/** Imports that are to run, of all workspaces, oldest first: for whoever makes sure that their workflows exist. */
-export function openImports(db: Queryable, limit: number): Promise<{ workspaceId: string; jobId: string }[]> {
-  return many(
-    db,
-    sql`SELECT workspace_id AS "workspaceId", id AS "jobId" FROM jobs
-        WHERE status IN ('QUEUED', 'RUNNING') AND kind = 'importContacts' ORDER BY created_at LIMIT ${limit}`,
-  );
-}
-
 /** QUEUED → RUNNING; harmless when it runs already. */
 export async function startImport(tx: Queryable, workspaceId: string, id: string): Promise<void> {
   await tx.query(sql`

@@ -1,8 +1,8 @@
 /** Rules about message content: templates, links, contexts, hashes. Pure but for `createContentSandbox`, which has threads. */
 export * from './canonical-hash';
-export { type CompiledContent, type CompileOptions, type ContentSource, compileContent } from './compile';
+export { type CompiledContent, compileContent } from './compile';
 export * from './context';
-export { ContentError, type TemplateError } from './engine';
+export type { TemplateError } from './engine';
 export * from './header-text';
 export * from './lint';
 export * from './missing';

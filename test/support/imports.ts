@@ -6,7 +6,6 @@ import {
   type FieldDefinition,
   fromSubmissionPayload,
   mapHeaders,
-  normaliseEmail,
   type Profile,
   type ProfileChanges,
   parseRow,
@@ -151,11 +150,4 @@ function profileOf(row: StoredContact): Profile {
     tags: row.tags,
     fields: row.fields,
   };
-}
-
-/** The normalised form of an address that is valid. */
-export function normalised(email: string): string {
-  const result = normaliseEmail(email);
-  if (!result.ok) throw new Error('no address');
-  return result.email;
 }
