@@ -36,6 +36,8 @@ async function main(): Promise<void> {
       (error: unknown) => fail(error, 1),
     );
   };
+  // With the terminal gone (SIGHUP) there is nobody to tell, but still everything to stop.
+  process.stdout.on('error', () => {});
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   // The children are unreferenced; without this nothing would keep us alive while they start and run.
   setInterval(() => {}, 1 << 30);

@@ -68,15 +68,16 @@ export async function tellStory(
     secret: stack.secrets.suppressionKey,
   });
   stack.describe({ workspaceId: company.workspaceId, apiKey: company.apiKey });
-  const rate = Math.min(LARGEST_RATE, Math.ceil(options.contacts / SECONDS_TO_SEND));
+  const path = `${company.path}/email-marketing/campaigns`;
+  const earlier = await company.as.marketer.all(`${path}?tag=demo`, z.object({ total_recipients: z.number() }));
+  const round = earlier.length + 1;
+  const audience = Math.max(options.contacts, ...earlier.map((campaign) => campaign.total_recipients));
+  const rate = Math.min(LARGEST_RATE, Math.ceil(audience / SECONDS_TO_SEND));
   await useInbox(company, smtpUrl, rate);
   narrator.say(
     `“${COMPANY.name}” ${company.isNew ? 'founded by' : 'of'} Olga Owner, with Max Marketer and Ada Approver.`,
   );
   narrator.say(`Its mail goes to the inbox on this machine and nowhere else, at ${rate} a second.`);
-  const path = `${company.path}/email-marketing/campaigns`;
-  const earlier = await company.as.marketer.all(`${path}?tag=demo`, z.object({ id: z.string() }));
-  const round = earlier.length + 1;
 
   narrator.chapter(`Import ${thousands(options.contacts)} contacts from a CSV file`);
   const file = join(folder, 'contacts.csv');
