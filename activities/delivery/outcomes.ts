@@ -14,6 +14,8 @@ const RAISE_EVERY = 10;
 /** What an outcome means beyond its own row: breaker, throttle, suppression. */
 export class OutcomeEffects {
   private readonly acceptedSinceRaise = new Map<string, number>();
+  /** Last suppression or trip of each provider, see `afterEarlier`. */
+  private readonly last = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly deps: ActivityDependencies,
@@ -24,10 +26,8 @@ export class OutcomeEffects {
   observe(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome, suppress: boolean): void {
     const work: Promise<void>[] = [];
     const trip = route.watch.observe(claimed.row.id, outcome);
-    // The suppression is written first, so that a trip by this very outcome holds it.
-    if (suppress)
-      work.push(this.suppress(claimed, route, outcome).then(() => (trip ? this.open(route, trip) : undefined)));
-    else if (trip) work.push(this.open(route, trip));
+    if (suppress) work.push(this.afterEarlier(route, () => this.suppress(claimed, route, outcome)));
+    if (trip) work.push(this.afterEarlier(route, () => this.open(route, trip)));
     if (route.probe && !trip) this.judgeProbe(route, outcome, work);
     if (outcome.kind === 'throttled') work.push(this.slowDown(claimed, route, outcome.retryAfterMs));
     if (outcome.kind === 'accepted') this.raise(claimed, route, work);
@@ -36,6 +36,21 @@ export class OutcomeEffects {
         this.deps.log.error({ err: error }, 'an effect of an outcome could not be recorded'),
       );
     }
+  }
+
+  /**
+   * Suppressions and trips of a provider are written in the order of their outcomes: those of a sample before the trip
+   * that holds them, and those that come after it when the breaker is seen open, so that they are held, too.
+   */
+  private afterEarlier(route: ChosenRoute, effect: () => Promise<void>): Promise<void> {
+    const key = `${route.sender.workspaceId} ${route.sender.providerId}`;
+    const result = (this.last.get(key) ?? Promise.resolve()).then(effect);
+    const settled = result.catch(() => undefined);
+    this.last.set(key, settled);
+    void settled.then(() => {
+      if (this.last.get(key) === settled) this.last.delete(key);
+    });
+    return result;
   }
 
   /** The server's words for delivery_attempts, without addresses. */

@@ -1,4 +1,4 @@
-import type { RowSettlement, SettleResult } from '../../db/delivery/settle';
+import type { RowSettlement } from '../../db/delivery/settle';
 import { settleRows } from '../../db/delivery/settle';
 import { settleLate } from '../../db/delivery/settle-late';
 import type { Logger } from '../../platform/log';
@@ -75,36 +75,38 @@ export class Settler {
 
   private async writeUntilDone(batch: Pending[], processId: string): Promise<void> {
     const rows = batch.map((entry) => entry.row);
+    const { late } = await this.untilWritten(rows.length, () => settleRows(this.db, processId, rows));
+    // Each by itself: a failure must not repeat those before it, else many late rows on a shaky line never end.
+    for (const row of late) await this.untilWritten(1, () => this.settleLate(row, processId));
+  }
+
+  private async untilWritten<T>(rows: number, write: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        const result = await settleRows(this.db, processId, rows);
-        await this.settleLate(result, processId);
-        return;
+        return await write();
       } catch (error) {
-        this.log.warn({ err: error, rows: rows.length }, 'outcomes could not be written; trying again');
+        this.log.warn({ err: error, rows }, 'outcomes could not be written; trying again');
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
   }
 
-  /** Rows that were not SENDING under this claim: settled before (an unknown COMMIT repeated), or taken by a reaper. */
-  private async settleLate(result: SettleResult, processId: string): Promise<void> {
-    for (const row of result.late) {
-      const outcome = row.settlement.status;
-      if (outcome === 'UNCONFIRMED') continue;
-      await this.db.transaction((tx) =>
-        settleLate(tx, {
-          workspaceId: row.workspaceId,
-          sourceId: row.sourceId,
-          deliveryId: row.id,
-          claimId: row.claimId,
-          origin: 'REPLY',
-          outcome,
-          reason: row.settlement.reason,
-          actorId: null,
-          processId,
-        }),
-      );
-    }
+  /** A row that was not SENDING under this claim: settled before (an unknown COMMIT repeated), or taken by a reaper. */
+  private async settleLate(row: RowSettlement, processId: string): Promise<void> {
+    const outcome = row.settlement.status;
+    if (outcome === 'UNCONFIRMED') return;
+    await this.db.transaction((tx) =>
+      settleLate(tx, {
+        workspaceId: row.workspaceId,
+        sourceId: row.sourceId,
+        deliveryId: row.id,
+        claimId: row.claimId,
+        origin: 'REPLY',
+        outcome,
+        reason: row.settlement.reason,
+        actorId: null,
+        processId,
+      }),
+    );
   }
 }
