@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Narrator } from './demo/narrator';
-import { type DemoResult, NOTHING_DONE, tellStory } from './demo/story';
+import { emptyResult, tellStory } from './demo/story';
 import { type Stack, StackRunningError, stackDirectory, startStack } from './stack';
 
 /** Sample data has a size at which every step can be seen. */
@@ -41,14 +41,16 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   // The children are unreferenced; without this nothing would keep us alive while they start and run.
   setInterval(() => {}, 1 << 30);
-  let result: DemoResult = NOTHING_DONE;
+  const result = emptyResult();
   try {
     say('Starting Postgres, Temporal, a mail inbox, the API and two workers …');
     stack = await startStack({ reset: options.reset, ownInboxOnly: true, signal: aborter.signal, say });
-    result = await tellStory(new Narrator(process.stdout), stack, {
-      contacts: options.contacts,
-      directory: stackDirectory(),
-    });
+    if (interrupted) {
+      await stack.stop();
+      process.exit(130);
+    }
+    const about = { contacts: options.contacts, directory: stackDirectory() };
+    await tellStory(new Narrator(process.stdout), stack, about, result);
     told = result.ok;
   } catch (error) {
     // Whoever stopped us ends the process.

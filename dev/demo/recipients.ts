@@ -52,9 +52,10 @@ export async function react(
   narrator.say(`${third.email} unsubscribes with one click (RFC 8058): ${unsubscribe.status}, now ${status}`);
 
   const path = `${company.path}/email-marketing/campaigns/${options.campaignId}`;
-  const recorded = await waitFor('the opens and clicks', RECORDED_LIMIT_MS, async () => {
+  const recorded = await waitFor('the open, the click and the unsubscribing', RECORDED_LIMIT_MS, async () => {
     const seen = await company.as.marketer.get(path, campaign);
-    return seen.unique_click_count > 0 && seen.unique_open_count > 0 ? seen : undefined;
+    const { unique_click_count, unique_open_count, unsubscribe_count } = seen;
+    return unique_click_count > 0 && unique_open_count > 0 && unsubscribe_count > 0 ? seen : undefined;
   });
   const { unique_open_count, unique_click_count, unsubscribe_count } = recorded;
   narrator.say(

@@ -28,32 +28,44 @@ export interface DemoResult {
   balanced: boolean;
 }
 
-export const NOTHING_DONE: DemoResult = {
-  ok: false,
-  imported: 0,
-  rejected: 0,
-  confirmed: 0,
-  materialised: 0,
-  sent: 0,
-  failed: {},
-  unconfirmed: 0,
-  balanced: false,
-};
+/** A result before anything was done. */
+export function emptyResult(): DemoResult {
+  return {
+    ok: false,
+    imported: 0,
+    rejected: 0,
+    confirmed: 0,
+    materialised: 0,
+    sent: 0,
+    failed: {},
+    unconfirmed: 0,
+    balanced: false,
+  };
+}
 
 const VISITORS = 3;
 /** Fast enough to be over soon, slow enough that a pause can be seen. */
 const LARGEST_RATE = 500;
 const SECONDS_TO_SEND = 10;
 
+const earlierCampaign = z.object({ id: z.string(), status: z.string(), total_recipients: z.number() });
+
+/** Of a demo that was stopped on the way: the counts of this one would hold its mail too. */
+function isUnfinished({ status }: z.output<typeof earlierCampaign>): boolean {
+  return status === 'SCHEDULED' || status === 'SENDING' || status === 'PAUSED';
+}
+
 /**
  * The main job from beginning to end, as a user does it: through the public HTTP API, the inbox, and the pages behind
  * the links in mail. Can be told again and again on the same data; each time it makes a new campaign.
+ * @param result filled in on the way, so that a story that breaks off says how far it came
  */
 export async function tellStory(
   narrator: Narrator,
   stack: Stack,
   options: { contacts: number; directory: string },
-): Promise<DemoResult> {
+  result: DemoResult,
+): Promise<void> {
   const { smtpUrl, inboxUrl } = stack;
   if (smtpUrl === null || inboxUrl === null) throw new Error('The demo may only mail its own inbox.');
   const folder = join(options.directory, 'demo');
@@ -69,7 +81,9 @@ export async function tellStory(
   });
   stack.describe({ workspaceId: company.workspaceId, apiKey: company.apiKey });
   const path = `${company.path}/email-marketing/campaigns`;
-  const earlier = await company.as.marketer.all(`${path}?tag=demo`, z.object({ total_recipients: z.number() }));
+  const earlier = await company.as.marketer.all(`${path}?tag=demo`, earlierCampaign);
+  for (const { id } of earlier.filter(isUnfinished))
+    await company.as.marketer.post(`${path}/${id}/cancel`, z.unknown());
   const round = earlier.length + 1;
   const audience = Math.max(options.contacts, ...earlier.map((campaign) => campaign.total_recipients));
   const rate = Math.min(LARGEST_RATE, Math.ceil(audience / SECONDS_TO_SEND));
@@ -82,10 +96,13 @@ export async function tellStory(
   narrator.chapter(`Import ${thousands(options.contacts)} contacts from a CSV file`);
   const file = join(folder, 'contacts.csv');
   const imported = await importContacts(narrator, company, { rows: options.contacts, file });
+  Object.assign(result, { imported: imported.imported, rejected: imported.rejected });
   await suppressSome(narrator, company);
 
   narrator.chapter('Three visitors sign up: double opt-in');
   const readers = await signUpVisitors(narrator, company, inbox, { api, round });
+  const confirmed = readers.filter((reader) => reader.confirmed).length;
+  Object.assign(result, { confirmed });
 
   narrator.chapter('A campaign from a real HTML e-mail, approved by somebody else');
   const { campaignId, fourEyes } = await prepareCampaign(narrator, company, round);
@@ -104,8 +121,9 @@ export async function tellStory(
 
   narrator.chapter('The ledger: what became of every message');
   const ledger = await readLedger(narrator, company, inbox, { campaignId, before });
-  const confirmed = readers.filter((reader) => reader.confirmed).length;
-  const notSent = Object.values(ledger.failed).reduce((sum, count) => sum + count, 0);
+  const { materialised, sent: sentCount, failed, unconfirmed, balanced } = ledger;
+  Object.assign(result, { materialised, sent: sentCount, failed, unconfirmed, balanced });
+  const notSent = total(ledger.failed);
   const checks: [string, boolean][] = [
     ['every row of the file is imported or rejected', imported.imported + imported.rejected === options.contacts],
     ['every rejection has a reason', total(imported.reasons) === imported.rejected && imported.rejected > 0],
@@ -132,17 +150,7 @@ export async function tellStory(
     ['Ledger', `curl -H "Authorization: Bearer ${company.apiKey}" ${stack.apiUrl}${path}/${campaignId}/ledger`],
     ['Everything else', join(options.directory, 'stack.json')],
   ]);
-  return {
-    ok: broken.length === 0,
-    imported: imported.imported,
-    rejected: imported.rejected,
-    confirmed,
-    materialised: ledger.materialised,
-    sent: ledger.sent,
-    failed: ledger.failed,
-    unconfirmed: ledger.unconfirmed,
-    balanced: ledger.balanced,
-  };
+  result.ok = broken.length === 0;
 }
 
 function total(counts: Readonly<Record<string, number>>): number {
