@@ -1,7 +1,17 @@
 import type { AnyRoute } from '../http/route';
+import { explainRoutes } from './explain';
 import { ledgerRoutes } from './ledger';
+import { listRoutes } from './list';
 import { recipientRoutes } from './recipients';
+import { settleRoutes } from './settle';
 import { transactionalRoutes } from './transactional';
 
-/** What became of a campaign's messages, and single transactional messages. */
-export const campaignDeliveryRoutes: AnyRoute[] = [...recipientRoutes, ...ledgerRoutes, ...transactionalRoutes];
+/** The ledger: what became of messages, settling what is unknown, and single transactional messages. */
+export const campaignDeliveryRoutes: AnyRoute[] = [
+  ...recipientRoutes,
+  ...ledgerRoutes,
+  ...listRoutes,
+  ...explainRoutes,
+  ...settleRoutes,
+  ...transactionalRoutes,
+];

@@ -16,23 +16,35 @@ export interface LateTruth {
   processId: string;
 }
 
+interface LateRow extends Record<string, unknown> {
+  status: string;
+  claim_id: string | null;
+  stream_id: string;
+  stream_state: string;
+  route_id: string | null;
+  cap_date: string | null;
+}
+
 export type LateResult = 'applied' | 'moved-on' | 'already-recorded' | 'not-found';
 
 /**
  * Applies a late truth in the caller's transaction: a row that is UNCONFIRMED (or still SENDING) under this claim
- * becomes what the truth says. If the row has moved to another claim, the result is only recorded; an acceptance
- * beside another acceptance raises an alert, since the message went twice (design, section 4 "Settle").
+ * becomes what the truth says. So does one that was queued again in the meantime and that nobody has claimed since,
+ * if it turns out to be accepted: it must not go twice. If the row has moved to another claim, the result is only
+ * recorded; an acceptance beside another acceptance raises an alert, since the message went twice (design, section 4
+ * "Settle").
  */
 export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<LateResult> {
-  const row = await one<{ status: string; claim_id: string | null; stream_id: string; stream_state: string }>(
+  const row = await one<LateRow>(
     tx,
-    sql`SELECT d.status, d.claim_id, d.stream_id, s.state AS stream_state
+    sql`SELECT d.status, d.claim_id, d.stream_id, d.route_id, d.cap_date, s.state AS stream_state
         FROM deliveries d JOIN streams s ON s.id = d.stream_id
         WHERE d.source_id = ${truth.sourceId} AND d.id = ${truth.deliveryId} AND d.workspace_id = ${truth.workspaceId}
         FOR UPDATE OF d FOR SHARE OF s`,
   );
   if (!row) return 'not-found';
-  const applies = row.claim_id === truth.claimId && (row.status === 'UNCONFIRMED' || row.status === 'SENDING');
+  const underClaim = row.claim_id === truth.claimId && (row.status === 'UNCONFIRMED' || row.status === 'SENDING');
+  const applies = underClaim || (row.status === 'QUEUED' && truth.outcome === 'SENT');
   if (!applies && row.claim_id === truth.claimId && row.status === truth.outcome) return 'already-recorded';
   await tx.query(sql`
     INSERT INTO late_settlements (workspace_id, source_id, delivery_id, claim_id, stream_id, origin, outcome, applied, actor_id)
@@ -43,9 +55,11 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
     return 'moved-on';
   }
   const status = truth.outcome === 'QUEUED' && row.stream_state === 'CANCELLED' ? 'CANCELLED' : truth.outcome;
+  const returns = status === 'QUEUED' || status === 'CANCELLED';
   await tx.query(sql`
-    UPDATE deliveries SET status = ${status}, reason = ${truth.reason},
+    UPDATE deliveries SET status = ${status}, reason = ${status === 'CANCELLED' ? 'SOURCE_CANCELLED' : truth.reason},
       not_before = CASE WHEN ${status} = 'QUEUED' THEN sally_now() ELSE not_before END,
+      cap_date = CASE WHEN ${returns} THEN NULL ELSE cap_date END,
       sent_at = CASE WHEN ${status} = 'SENT' THEN sally_now() END
     WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}`);
   await countStream(tx, {
@@ -55,19 +69,27 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
     slot: OTHER_SLOT,
     sending: row.status === 'SENDING' ? -1 : 0,
     unconfirmed: row.status === 'UNCONFIRMED' ? -1 : 0,
-    queued: status === 'QUEUED' ? 1 : 0,
+    queued: (status === 'QUEUED' ? 1 : 0) - (row.status === 'QUEUED' ? 1 : 0),
     sent: status === 'SENT' ? 1 : 0,
     failed: status === 'FAILED' ? 1 : 0,
     cancelled: status === 'CANCELLED' ? 1 : 0,
   });
+  // Last in the transaction, as in a claim: nobody waits long for the counter's row.
+  if (returns && row.route_id && row.cap_date) {
+    await tx.query(sql`
+      UPDATE capacity c SET used = c.used - 1 FROM routes r
+      WHERE r.id = ${row.route_id} AND c.workspace_id = ${truth.workspaceId} AND c.kind = 'provider-day'
+        AND c.resource_id = r.provider_id AND c.window_key = ${row.cap_date}`);
+  }
   return 'applied';
 }
 
-/** Opens an alert when another claim of the same delivery was accepted too. */
+/** Opens an alert when the delivery has been begun again under another claim: it may be, or was, accepted twice. */
 async function alertWhenTwice(tx: PoolClient, truth: LateTruth): Promise<void> {
   await tx.query(sql`
     SELECT sally_raise_alert(${truth.workspaceId}, 'double-acceptance', ${truth.deliveryId}, 'critical',
-      'A message was accepted twice: its first acceptance became known only after it had been sent again.',
+      'A message was accepted, which became known only after it had been sent again: its recipient may have it twice.',
       jsonb_build_object('source_id', ${truth.sourceId}::text, 'delivery_id', ${truth.deliveryId}::text))
-    FROM deliveries WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId} AND status = 'SENT'`);
+    FROM deliveries WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}
+      AND status IN ('SENDING', 'SENT', 'UNCONFIRMED')`);
 }

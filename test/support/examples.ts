@@ -1,6 +1,7 @@
 import { consentExamples } from './examples/consent';
 import { contactsExamples } from './examples/contacts';
 import { contentExamples } from './examples/content';
+import { deliveryExamples } from './examples/delivery';
 import type { Examples } from './examples/example';
 import { sendersExamples } from './examples/senders';
 import { workspaceExamples } from './examples/workspace';
@@ -24,5 +25,6 @@ export const examples: Examples = {
   ...contactsExamples,
   ...consentExamples,
   ...contentExamples,
+  ...deliveryExamples,
   ...sendersExamples,
 };

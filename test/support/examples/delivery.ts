@@ -1,0 +1,15 @@
+import { uuidv7 } from '../../../platform/ids';
+import { draftCampaign } from './content';
+import type { Examples } from './example';
+
+/** Requests of the operations of the ledger. */
+export const deliveryExamples: Examples = {
+  listDeliveries: () => ({ query: { status: 'UNCONFIRMED' } }),
+  settleDeliveries: () => ({
+    body: { items: [{ source_id: uuidv7(), delivery_id: uuidv7(), outcome: 'SENT' }] },
+  }),
+  explainContact: async (world) => ({
+    params: { contact_id: await world.contact() },
+    query: { campaign: await draftCampaign(world) },
+  }),
+};
