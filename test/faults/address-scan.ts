@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { createTemporalClient } from '../../platform/temporal';
-import type { FaultStack } from './fault-stack';
 
 /** An e-mail address; not the `pid@host` of a worker's identity, a package version, or protobuf's "@type". */
 const ADDRESS = /[\w.+-]+@(?!type\.googleapis\.com)[\w-]+(\.[\w-]+)*\.[a-z]{2,}/gi;
 
 /** Addresses in all that Temporal has kept of all workflows: histories, memos, attributes, heartbeats. */
-export async function addressesInTemporal(address: string): Promise<{ workflows: number; found: string[] }> {
-  const temporal = createTemporalClient({ address, namespace: 'default' });
+export async function addressesInTemporal(
+  address: string,
+  namespace = 'default',
+): Promise<{ workflows: number; found: string[] }> {
+  const temporal = createTemporalClient({ address, namespace });
   const found = new Set<string>();
   let workflows = 0;
   try {
@@ -24,11 +26,11 @@ export async function addressesInTemporal(address: string): Promise<{ workflows:
   return { workflows, found: [...found] };
 }
 
-/** Addresses in the logs of the workers, of Postgres and of Temporal. */
-export function addressesInLogs(stack: FaultStack): { octets: number; found: string[] } {
+/** Addresses in log files. */
+export function addressesInLogs(files: string[]): { octets: number; found: string[] } {
   const found = new Set<string>();
   let octets = 0;
-  for (const file of stack.logs()) {
+  for (const file of files) {
     const text = readFileSync(file, 'utf8');
     octets += text.length;
     for (const [address] of text.matchAll(ADDRESS)) found.add(address);

@@ -9,6 +9,7 @@ import { CampaignWorld } from '../support/campaign-world';
 import { type Answer, ScriptedSmtpServer, type StepContext } from '../support/scripted-smtp-server';
 import {
   processEnvironment,
+  type SpawnedProcess,
   spawnWorker,
   stopTestProcesses,
   type TestDatabase,
@@ -18,6 +19,7 @@ import {
   testSecrets,
 } from '../support/stack';
 import { accountOf } from './account';
+import { addressesInLogs, addressesInTemporal } from './address-scan';
 import { Conservation } from './conservation';
 import { sleep, until } from './fault-stack';
 
@@ -31,6 +33,7 @@ let database: TestDatabase;
 let namespace: string;
 let owner: Client;
 let server: ScriptedSmtpServer;
+let worker: SpawnedProcess;
 let conservation: Conservation;
 const secrets = testSecrets();
 const login = { username: 'sally', password: 'p4ssw0rd' };
@@ -43,7 +46,7 @@ beforeAll(async () => {
   owner = new Client({ connectionString: database.ownerUrl });
   await owner.connect();
   const smtpUrl = `smtp://sally:p4ssw0rd@127.0.0.1:${server.port}`;
-  await spawnWorker({
+  worker = await spawnWorker({
     role: 'all',
     env: {
       ...(await processEnvironment({ database, namespace, secrets, smtpUrl })),
@@ -59,6 +62,7 @@ afterEach(() => {
 });
 
 afterAll(async () => {
+  await conservation.stop();
   await stopTestProcesses();
   for (const world of worlds) await world.close();
   await server.stop();
@@ -82,11 +86,15 @@ async function worldOf(contacts: Record<string, number>): Promise<CampaignWorld>
   return world;
 }
 
-/** The server's answers at one step by the recipient's name; every other message is accepted. */
+/**
+ * The server's answers at one step by the recipient's name, with the address, as servers like to say it; every other
+ * message is accepted.
+ */
 function answering(answers: Record<string, Partial<Record<StepContext['step'], Answer>>>): void {
   server.script = ({ step, to, line }) => {
     const recipient = step === 'rcpt' ? line.slice(line.indexOf('<') + 1) : to;
-    return answers[recipient.replace(/\d*@.*$/s, '')]?.[step];
+    const answer = answers[recipient.replace(/\d*@.*$/s, '')]?.[step];
+    return typeof answer === 'string' ? `${answer} <${recipient.replace(/>.*$/s, '')}>` : answer;
   };
 }
 
@@ -367,4 +375,18 @@ test('the ledger added up at every moment', async () => {
   const { polls, imbalances } = await conservation.stop();
   expect(imbalances).toEqual([]);
   expect(polls).toBeGreaterThan(100);
+});
+
+test('no address in what Temporal keeps, in the log, in the diagnostics', async () => {
+  const temporal = await addressesInTemporal(await temporalAddress(), namespace);
+  expect(temporal.found).toEqual([]);
+  expect(temporal.workflows).toBeGreaterThan(5);
+  const log = addressesInLogs([worker.process.logFile]);
+  expect(log.found).toEqual([]);
+  expect(log.octets).toBeGreaterThan(1_000);
+  const { rows } = await owner.query(`
+    SELECT count(*) FILTER (WHERE diagnostic LIKE '%No such user%')::int AS told,
+      count(*) FILTER (WHERE diagnostic LIKE '%@%')::int AS addresses FROM delivery_attempts`);
+  expect(rows[0]).toMatchObject({ told: expect.any(Number), addresses: 0 });
+  expect(rows[0].told).toBeGreaterThan(0);
 });

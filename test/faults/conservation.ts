@@ -42,12 +42,12 @@ export class Conservation {
     this.loop = this.run();
   }
 
-  /** Ends the polling after one last look. */
+  /** Ends the polling. */
   async stop(): Promise<ConservationReport> {
     this.running = false;
     await this.loop;
-    await this.poll();
     await this.client?.end().catch(() => undefined);
+    this.client = null;
     return this.report;
   }
 

@@ -2,11 +2,12 @@ import { sql } from '../../platform/postgres';
 import type { CampaignWorld } from '../support/campaign-world';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
 import { accountOf, countsOf } from './account';
+import { addressesInLogs, addressesInTemporal } from './address-scan';
 import { Conservation } from './conservation';
 import { FaultStack, until, WINDOW } from './fault-stack';
 
 const MESSAGES = 3_000;
-const FEW = 800;
+const FEW = 400;
 const PER_SECOND = 200;
 
 let stack: FaultStack;
@@ -21,7 +22,10 @@ beforeAll(async () => {
   conservation = new Conservation(stack.database.workerUrl);
 }, 120_000);
 
-afterAll(() => stack.stop(), 60_000);
+afterAll(async () => {
+  await conservation.stop();
+  await stack.stop();
+}, 60_000);
 
 /** Moments of `count` faults: shares of the campaign, uniformly random between 5 and 95 %. */
 function moments(count: number): number[] {
@@ -170,3 +174,12 @@ test('the ledger added up at every moment', async () => {
   expect(imbalances).toEqual([]);
   expect(polls).toBeGreaterThan(100);
 });
+
+test('no address in what Temporal keeps, nor in the logs', async () => {
+  const temporal = await addressesInTemporal(stack.temporal.address);
+  expect(temporal.found).toEqual([]);
+  expect(temporal.workflows).toBeGreaterThan(10);
+  const logs = addressesInLogs(stack.logs());
+  expect(logs.found).toEqual([]);
+  expect(logs.octets).toBeGreaterThan(10_000);
+}, 60_000);

@@ -20,18 +20,24 @@ beforeAll(async () => {
   await stack.startDelivery();
 }, 120_000);
 
-afterAll(() => stack.stop(), 60_000);
+afterAll(async () => {
+  await conservation.stop();
+  await stack.stop();
+}, 60_000);
 
-/** Starts a campaign of several seconds and waits until a third has arrived. */
+/** Starts a campaign and waits until a third has arrived; the rest goes at this pace. */
 async function campaignUnderWay(pacePerSecond = PER_SECOND): Promise<string> {
   await stack.sink.reset();
-  await stack.sink.behave({ pacePerSecond, latencyMs: 0 });
+  await stack.sink.behave({ pacePerSecond: 400, latencyMs: 0 });
   const runId = await world.startCampaign();
   await until('a third sent', async () => (await stack.sink.counts()).tokens >= MESSAGES / 3);
+  await stack.sink.behave({ pacePerSecond });
   return runId;
 }
 
+/** Lets the rest go as fast as it can and takes stock when the run has closed. */
 async function account(runId: string) {
+  await stack.sink.behave({ pacePerSecond: 0, latencyMs: 0 });
   await world.untilSent(runId, 90_000);
   return accountOf(world, runId, countsOf(await stack.sink.tokens()));
 }
@@ -74,9 +80,8 @@ test('COMMITs whose fate is not known: every row is where it belongs', async () 
       fates[fate] += 1;
       return fate;
     };
+    await until('many were hit', () => fates.lost >= 5 && fates['answer-lost'] >= 5);
     const result = await account(runId);
-    expect(fates.lost).toBeGreaterThan(0);
-    expect(fates['answer-lost']).toBeGreaterThan(0);
     // The process lived on and knew all answers: nothing had to stay unknown.
     expect(result).toMatchObject({ ...WHOLE, byStatus: { SENT: MESSAGES }, unconfirmed: 0 });
   } finally {
@@ -161,32 +166,34 @@ test('pause stops within a second, also with Temporal stopped', async () => {
 }, 120_000);
 
 test('Temporal gone for ten seconds', async () => {
-  const runId = await campaignUnderWay();
+  const runId = await campaignUnderWay(60);
   await stack.temporal.stop();
   await sleep(10_000);
+  expect((await world.counts(runId)).byStatus.QUEUED).toBeGreaterThan(0);
   await stack.temporal.start();
   expect(await account(runId)).toMatchObject({ ...WHOLE, byStatus: { SENT: MESSAGES } });
 }, 120_000);
 
-describe('no address', () => {
-  test('in what Temporal keeps', async () => {
-    const { workflows, found } = await addressesInTemporal(stack.temporal.address);
-    expect(workflows).toBeGreaterThan(10);
-    expect(found).toEqual([]);
-  });
-
-  test('in the logs', () => {
-    const { octets, found } = addressesInLogs(stack);
-    expect(octets).toBeGreaterThan(10_000);
-    expect(found).toEqual([]);
-  });
-});
+test('no address in what Temporal keeps', async () => {
+  const { workflows, found } = await addressesInTemporal(stack.temporal.address);
+  expect(found).toEqual([]);
+  expect(workflows).toBeGreaterThan(10);
+}, 60_000);
 
 test("Temporal's store wiped in the middle of a campaign: schedules, lanes and the run come back", async () => {
-  const runId = await campaignUnderWay();
+  const runId = await campaignUnderWay(60);
   await stack.wipeTemporal();
+  expect((await world.counts(runId)).byStatus.QUEUED).toBeGreaterThan(0);
   expect(await account(runId)).toMatchObject({ ...WHOLE, byStatus: { SENT: MESSAGES } });
 }, 120_000);
+
+test('no address in the new store, nor in the logs', async () => {
+  const temporal = await addressesInTemporal(stack.temporal.address);
+  expect(temporal.found).toEqual([]);
+  const logs = addressesInLogs(stack.logs());
+  expect(logs.found).toEqual([]);
+  expect(logs.octets).toBeGreaterThan(10_000);
+}, 60_000);
 
 test('the ledger added up at every moment', async () => {
   const { polls, imbalances } = await conservation.stop();
