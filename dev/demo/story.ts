@@ -5,6 +5,7 @@ import type { Stack } from '../stack';
 import { Api } from './api';
 import { importContacts } from './contacts';
 import { prepareCampaign } from './content';
+import { explainTwo } from './explain';
 import { Inbox } from './inbox';
 import { readLedger } from './ledger';
 import { type Narrator, thousands } from './narrator';
@@ -123,6 +124,11 @@ export async function tellStory(
   const ledger = await readLedger(narrator, company, inbox, { campaignId, before });
   const { materialised, sent: sentCount, failed, unconfirmed, balanced } = ledger;
   Object.assign(result, { materialised, sent: sentCount, failed, unconfirmed, balanced });
+
+  narrator.chapter('Why?');
+  const unsubscribed = readers[2] ?? somebody;
+  const explained = await explainTwo(narrator, company, { campaignId, withdrawn: sent.withdrawn, unsubscribed });
+
   const notSent = total(ledger.failed);
   const checks: [string, boolean][] = [
     ['every row of the file is imported or rejected', imported.imported + imported.rejected === options.contacts],
@@ -132,6 +138,7 @@ export async function tellStory(
     ['the pause stood still', sent.stoodStill],
     ['a consent withdrawn in the pause counts', ledger.reasonOf(sent.withdrawn.contactId) === 'CONSENT_DENIED'],
     ['the click, the open and the unsubscribing count', Object.values(reactions).every(Boolean)],
+    ['the explanations agree with what was decided', explained],
     ['the transactional message went once', once],
     ['the ledger is balanced', ledger.balanced],
     ['every message was sent or has its reason', ledger.sent + notSent === ledger.materialised && ledger.sent > 0],
