@@ -1,7 +1,7 @@
 import type { CampaignWorld } from '../support/campaign-world';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
 import { accountOf, countsOf } from './account';
-import { addressesInLogs, addressesInTemporal } from './address-scan';
+import { addressesIn, textOfLogs, textOfTemporal } from './address-scan';
 import { Conservation } from './conservation';
 import { FaultStack, LEASE_SECONDS, sleep, until, WINDOW } from './fault-stack';
 import { type CommitFate, PostgresProxy } from './postgres-proxy';
@@ -76,6 +76,7 @@ test('COMMITs whose fate is not known: every row is where it belongs', async () 
     let commits = 0;
     proxy.onCommit = () => {
       commits += 1;
+      if (fates.lost + fates['answer-lost'] >= 30) return 'pass';
       const fate: CommitFate = commits % 10 === 0 ? 'lost' : commits % 10 === 5 ? 'answer-lost' : 'pass';
       fates[fate] += 1;
       return fate;
@@ -116,7 +117,7 @@ test('Postgres frozen at a COMMIT for longer than a lease', async () => {
 }, 120_000);
 
 test('the mail server gone for ten seconds', async () => {
-  // Ten milliseconds for each message of a connection: long enough to be hit.
+  // Slow enough for a campaign that can be hit.
   const server = await ScriptedSmtpServer.start({
     script: ({ step }) => (step === 'dot' ? { delayMs: 20 } : undefined),
   });
@@ -175,9 +176,10 @@ test('Temporal gone for ten seconds', async () => {
 }, 120_000);
 
 test('no address in what Temporal keeps', async () => {
-  const { workflows, found } = await addressesInTemporal(stack.temporal.address);
-  expect(found).toEqual([]);
-  expect(workflows).toBeGreaterThan(10);
+  const temporal = await textOfTemporal(stack.temporal.address);
+  expect(addressesIn(temporal)).toEqual([]);
+  // The walk reaches the payloads.
+  expect(temporal.includes(`"workspaceId":"${world.workspaceId}"`)).toBe(true);
 }, 60_000);
 
 test("Temporal's store wiped in the middle of a campaign: schedules, lanes and the run come back", async () => {
@@ -188,11 +190,10 @@ test("Temporal's store wiped in the middle of a campaign: schedules, lanes and t
 }, 120_000);
 
 test('no address in the new store, nor in the logs', async () => {
-  const temporal = await addressesInTemporal(stack.temporal.address);
-  expect(temporal.found).toEqual([]);
-  const logs = addressesInLogs(stack.logs());
-  expect(logs.found).toEqual([]);
-  expect(logs.octets).toBeGreaterThan(10_000);
+  expect(addressesIn(await textOfTemporal(stack.temporal.address))).toEqual([]);
+  const logs = textOfLogs(stack.logs());
+  expect(addressesIn(logs)).toEqual([]);
+  expect(logs.length).toBeGreaterThan(10_000);
 }, 60_000);
 
 test('the ledger added up at every moment', async () => {
