@@ -111,7 +111,10 @@ export async function startTemporal(options: TemporalOptions): Promise<EmbeddedT
       const process = await launch();
       return new EmbeddedTemporal(`${LOOPBACK}:${port}`, `http://${LOOPBACK}:${uiPort}`, process, launch);
     } catch (error) {
-      const taken = !(await isPortFree(port)) || !(await isPortFree(uiPort)) || !(await isPortFree(httpPort));
+      // Whoever took a port between the probe and the bind may have let go of it again: the server's own words count.
+      const refused = error instanceof Error && /address already in use/i.test(error.message);
+      const taken =
+        refused || !(await isPortFree(port)) || !(await isPortFree(uiPort)) || !(await isPortFree(httpPort));
       if (attempt >= 5 || !taken) throw error;
     }
   }

@@ -36,13 +36,23 @@ export class FaultStack {
     private readonly suppressionKey: string,
   ) {}
 
+  /** Starts all but delivery workers; what a failed start leaves behind is ended. */
   static async start(env: Record<string, string> = {}): Promise<FaultStack> {
+    try {
+      return await FaultStack.startAll(env);
+    } catch (error) {
+      await stopTestProcesses();
+      throw error;
+    }
+  }
+
+  private static async startAll(env: Record<string, string>): Promise<FaultStack> {
     const temporalFolder = mkdtempSync(join(tmpdir(), 'sally-faults-'));
-    const [postgres, temporal, sink] = await Promise.all([
+    const [postgres, temporal] = await Promise.all([
       durablePostgres(),
       ownTemporal({ dbFile: join(temporalFolder, 'temporal.db') }),
-      SinkProcess.start(),
     ]);
+    const sink = await SinkProcess.start();
     const database = await postgres.database('faults');
     const secrets = testSecrets();
     const environment = {
