@@ -63,7 +63,8 @@ const explanation = z
     checks: z.array(z.object({ check: z.string(), applies: z.boolean(), verdict: verdictDocument })),
     evidence: evidenceDocument,
     judged_at: moment,
-    delivery: deliveryDocument.nullable().openapi({ description: 'What became of the message.' }),
+    // What became of the message.
+    delivery: z.union([deliveryDocument, z.null()]),
     attempts: z.array(attemptDocument).openapi({ description: 'What was not accepted at first try.' }),
   })
   .openapi('Explanation');
