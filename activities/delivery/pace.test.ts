@@ -1,0 +1,21 @@
+import fc from 'fast-check';
+import { CLAIM_SECONDS, groupSizeAt, paceOf } from './pace';
+
+test('a claim covers a quarter of a second, at least one message, never more than wanted', () => {
+  expect([0.1, 1, 4, 8, 100, 10_000].map((rate) => groupSizeAt(rate, 32))).toEqual([1, 1, 1, 2, 25, 32]);
+  fc.assert(
+    fc.property(fc.double({ min: 0.01, max: 5_000, noNaN: true }), fc.integer({ min: 1, max: 64 }), (rate, wanted) => {
+      const size = groupSizeAt(rate, wanted);
+      expect(size).toBeGreaterThanOrEqual(1);
+      expect(size).toBeLessThanOrEqual(wanted);
+      if (size > 1) expect(size / rate).toBeLessThanOrEqual(CLAIM_SECONDS);
+    }),
+  );
+});
+
+test('messages of a claim begin evenly from the first slot on', () => {
+  const before = performance.now();
+  const pace = paceOf(500, 20);
+  expect(pace.everyMs).toBe(50);
+  expect(pace.firstAt).toBeGreaterThanOrEqual(before + 500);
+});
