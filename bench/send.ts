@@ -117,6 +117,7 @@ export async function benchSend(options: {
         dkim: null,
       });
       references.push(Math.round(reference.perSecond));
+      console.log(`round ${n + 1}: ${rounds.at(-1)?.perSecond}/s; nodemailer ${references.at(-1)}/s`);
     }
     report(size, rounds, references, options);
   } finally {

@@ -20,6 +20,8 @@ import { signerOf } from './signer';
 
 /** How often a lane that has run dry is looked at while its drain lives. */
 const LOOK_MS = 200;
+/** How soon a connector without a free place is asked again. */
+const PLACE_MS = 3;
 /** A drain that found nothing for this long gives its slot back. */
 const LINGER_MS = 2_000;
 /** Rows read ahead per drain, shared among the pairs of stream and mailbox-provider group. */
@@ -55,6 +57,8 @@ interface Batch {
 export class LaneDrain {
   private readonly buffer = new Map<string, Batch>();
   private readonly held = new Set<string>();
+  /** Rendered, but not claimed yet: the window had no place for it. */
+  private readonly rendered = new Map<string, Candidate>();
   private readonly cursors = new Map<string, Date>();
   private readonly claims = new Set<Promise<void>>();
   private claimed = 0;
@@ -190,7 +194,8 @@ export class LaneDrain {
       return false;
     }
     const wanted = await this.groupSize(route);
-    if (wanted === 0) return false;
+    // It has waited for a place or a slot: look again at once.
+    if (wanted === 0) return true;
     const rows = this.takeRows(batch, route, wanted);
     if (rows.length === 0) return false;
     if (route.probe && !(await takeProbe(process.deps.db, lane.workspaceId, route.sender.providerId))) {
@@ -216,7 +221,7 @@ export class LaneDrain {
   private async groupSize(route: ChosenRoute): Promise<number> {
     const free = route.connector.freePlaces();
     if (free === 0) {
-      await pause(20);
+      await pause(PLACE_MS);
       return 0;
     }
     if (route.probe) return 1;
@@ -266,8 +271,12 @@ export class LaneDrain {
     };
     return Promise.all(
       rows.map(async (row) => {
+        const ready = this.rendered.get(row.id);
+        if (ready) return ready;
         const content = await this.process.contents.load(row.workspace_id, row.message_id);
-        return this.process.contents.prepare(row, content, form);
+        const candidate = await this.process.contents.prepare(row, content, form);
+        this.rendered.set(row.id, candidate);
+        return candidate;
       }),
     );
   }
@@ -302,7 +311,10 @@ export class LaneDrain {
       const unused = places - (claim?.claimed.length ?? 0);
       process.window.give(unused);
       route.window?.give(unused);
-      for (const candidate of candidates) this.held.delete(candidate.due.id);
+      for (const candidate of candidates) {
+        this.held.delete(candidate.due.id);
+        this.rendered.delete(candidate.due.id);
+      }
     }
   }
 
@@ -312,7 +324,10 @@ export class LaneDrain {
 
   /** Forgets what is read ahead of a batch; a later look finds it again. */
   private drop(batch: Batch): void {
-    for (const row of batch.rows) this.held.delete(row.id);
+    for (const row of batch.rows) {
+      this.held.delete(row.id);
+      this.rendered.delete(row.id);
+    }
     batch.rows = [];
   }
 

@@ -5,7 +5,7 @@ import type { Logger } from '../../platform/log';
 import type { Database } from '../../platform/postgres';
 
 /** An outcome waits this long for others to share its transaction. */
-const GATHER_MS = 10;
+const GATHER_MS = 2;
 const BATCH = 256;
 const RETRY_MS = 250;
 
