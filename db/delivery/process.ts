@@ -103,12 +103,20 @@ export async function loseClaims(
           UPDATE deliveries d SET
             status = CASE WHEN again.yes THEN 'QUEUED' ELSE 'UNCONFIRMED' END,
             reason = 'PROCESS_LOST', attempts = d.attempts + 1,
-            not_before = CASE WHEN again.yes THEN sally_now() + ${leaseSeconds} * interval '1 second' ELSE d.not_before END
+            not_before = CASE WHEN again.yes THEN sally_now() + ${leaseSeconds} * interval '1 second' ELSE d.not_before END,
+            cap_date = CASE WHEN again.yes THEN NULL ELSE d.cap_date END
           FROM held h CROSS JOIN LATERAL (
-            SELECT x.class IN ('opt-in', 'transactional') AND x.attempts + 1 < ${MAX_ATTEMPTS} AS yes
+            SELECT x.class IN ('opt-in', 'transactional') AND x.attempts + 1 < ${MAX_ATTEMPTS} AS yes, x.cap_date
             FROM deliveries x WHERE x.source_id = h.source_id AND x.id = h.id) AS again
           WHERE d.source_id = h.source_id AND d.id = h.id AND d.claim_id = h.claim_id AND d.status = 'SENDING'
-          RETURNING d.workspace_id, d.stream_id, d.claim_id, d.status)
+          RETURNING d.workspace_id, d.stream_id, d.claim_id, d.status, d.route_id, again.cap_date AS taken_on),
+        -- What is queued again gives its unit back to the date it was taken from.
+        units AS (
+          UPDATE capacity c SET used = c.used - n.units
+          FROM (SELECT l.workspace_id, r.provider_id, l.taken_on::text AS date, count(*) AS units
+                FROM lost l JOIN routes r ON r.id = l.route_id
+                WHERE l.status = 'QUEUED' AND l.taken_on IS NOT NULL GROUP BY 1, 2, 3) AS n
+          WHERE c.workspace_id = n.workspace_id AND c.kind = 'provider-day' AND c.resource_id = n.provider_id AND c.window_key = n.date)
         SELECT workspace_id, stream_id, claim_id, status, count(*)::int AS n FROM lost GROUP BY 1, 2, 3, 4`,
   );
   for (const row of rows) {
