@@ -134,16 +134,25 @@ function removeDeadLock(path) {
   rmSync(aside, { force: true });
 }
 
-/** Runs `npm ci` with the npm that runs us, if there is one. */
+/**
+ * Runs `npm ci` with the npm that runs us, if there is one. Where a registry does not carry the packages of other
+ * platforms, no lock file made there can satisfy `npm ci`; `npm install --no-save` takes the same locked versions.
+ */
 function npmCi(project) {
   const { npm_execpath } = process.env;
-  const args = ['ci', '--no-audit', '--no-fund'];
   const options = { cwd: project, stdio: ['ignore', 'inherit', 'inherit'] };
-  const result = npm_execpath?.endsWith('.js')
-    ? spawnSync(process.execPath, [npm_execpath, ...args], options)
-    : spawnSync('npm', args, { ...options, shell: process.platform === 'win32' });
-  if (result.error) throw new Error(`npm could not be started: ${result.error.message}`);
-  if (result.status !== 0) throw new Error('npm ci failed; its messages are above. Nothing was started.');
+  const npm = (...args) => {
+    const result = npm_execpath?.endsWith('.js')
+      ? spawnSync(process.execPath, [npm_execpath, ...args, '--no-audit', '--no-fund'], options)
+      : spawnSync('npm', [...args, '--no-audit', '--no-fund'], { ...options, shell: process.platform === 'win32' });
+    if (result.error) throw new Error(`npm could not be started: ${result.error.message}`);
+    return result.status === 0;
+  };
+  if (npm('ci')) return;
+  console.error('npm ci refused the lock file; installing its versions with npm install');
+  if (!npm('install', '--no-save')) {
+    throw new Error('npm install failed; its messages are above. Nothing was started.');
+  }
 }
 
 async function main() {
