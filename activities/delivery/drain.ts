@@ -1,19 +1,13 @@
 import { takeProbe } from '../../db/delivery/breakers';
 import { nextRateSlotInMs } from '../../db/delivery/capacity';
-import {
-  type ActiveStream,
-  activeStreams,
-  type DueRow,
-  type ReadAheadPair,
-  readAhead,
-} from '../../db/delivery/read-ahead';
+import type { ActiveStream, DueRow } from '../../db/delivery/read-ahead';
 import { nextOpening } from '../../domain/campaigns';
-import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
 import { type DrainShare, goesAlone, throttledGroupSize } from '../../domain/delivery';
 import { uuidv7 } from '../../platform/ids';
 import type { Candidate } from './candidate';
 import { type Claim, claimGroup } from './claim-group';
 import { CLAIM_SECONDS, groupSizeAt } from './pace';
+import { type Batch, ReadAheadBuffer } from './read-ahead-buffer';
 import type { ChosenRoute } from './sender-directory';
 import type { SendingProcess } from './sending-process';
 import { signerOf } from './signer';
@@ -24,11 +18,6 @@ const LOOK_MS = 200;
 const PLACE_MS = 3;
 /** A drain that found nothing for this long gives its slot back. */
 const LINGER_MS = 2_000;
-/** Rows read ahead per drain, shared among the pairs of stream and mailbox-provider group. */
-const READ_AHEAD = 1_024;
-/** Rows read ahead and not yet claimed below which the next look begins, while claims go on. */
-const LOW_WATER = 64;
-const LEAST_PER_PAIR = 32;
 /** Claims of one drain whose COMMIT may be under way at once. */
 const CLAIMS_AT_ONCE = 2;
 
@@ -47,30 +36,21 @@ export interface DrainReport {
   blockedForMs: number | null;
 }
 
-interface Batch {
-  stream: ActiveStream;
-  fromEmail: string;
-  rows: DueRow[];
-}
-
 /** One drain of one lane: reads ahead, renders, claims in groups and hands them to the process, until its slice ends. */
 export class LaneDrain {
-  private readonly buffer = new Map<string, Batch>();
-  private readonly held = new Set<string>();
-  /** Rendered, but not claimed yet: the window had no place for it. */
-  private readonly rendered = new Map<string, Candidate>();
-  private readonly cursors = new Map<string, Date>();
+  private readonly buffer: ReadAheadBuffer;
   private readonly claims = new Set<Promise<void>>();
   private claimed = 0;
   private refused = 0;
-  private refilling: Promise<void> | null = null;
   private blockedUntil = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly process: SendingProcess,
     private readonly lane: LaneToDrain,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.buffer = new ReadAheadBuffer(process, lane, (stream) => this.isOpen(stream));
+  }
 
   /** Drains until `sliceMs` have passed, nothing came for a while, or everything due is blocked. */
   async run(sliceMs: number, onTurn: () => void): Promise<DrainReport> {
@@ -87,7 +67,7 @@ export class LaneDrain {
       if (performance.now() - idleSince >= LINGER_MS || this.isBlockedForLong()) break;
       await pause(LOOK_MS);
     }
-    await this.refilling;
+    await this.buffer.settled();
     await Promise.all(this.claims);
     const blockedForMs = Number.isFinite(this.blockedUntil) ? Math.max(0, this.blockedUntil - performance.now()) : null;
     return { claimed: this.claimed, refused: this.refused, blockedForMs };
@@ -95,85 +75,16 @@ export class LaneDrain {
 
   /** One look and one claim; false when nothing could be done. */
   private async turn(): Promise<boolean> {
-    if (this.held.size < LOW_WATER) this.refilling ??= this.refill().finally(() => (this.refilling = null));
-    if (this.buffer.size === 0) await this.refilling;
-    const next = this.buffer.entries().next();
-    if (next.done) return false;
-    const [key, batch] = next.value;
-    // The next turn begins with another stream: a fair share of each.
-    this.buffer.delete(key);
+    const batch = await this.buffer.next();
+    if (batch === null) {
+      // Rows that are being claimed hide those behind them from a look: it is worth another when they are done.
+      if (this.claims.size === 0) return false;
+      await Promise.race(this.claims);
+      return true;
+    }
     const worked = await this.claimFrom(batch);
-    if (batch.rows.length > 0) this.keep(key, batch);
+    this.buffer.putBack(batch);
     return worked;
-  }
-
-  /** Puts a batch back; a look that ended meanwhile may have begun another under its key. */
-  private keep(key: string, batch: Batch): void {
-    const newer = this.buffer.get(key);
-    if (newer) newer.rows.unshift(...batch.rows);
-    else this.buffer.set(key, batch);
-  }
-
-  private async refill(): Promise<void> {
-    const streams = await activeStreams(this.process.deps.db, this.lane.laneId);
-    const open = streams.filter((stream) => this.isOpen(stream));
-    const groups: readonly string[] = MAILBOX_PROVIDER_GROUPS;
-    if (open.length === 0) return;
-    const perPair = Math.max(LEAST_PER_PAIR, Math.ceil(READ_AHEAD / (open.length * groups.length)));
-    const pairs = open.flatMap((stream): ReadAheadPair[] =>
-      groups.map((mxGroup) => ({
-        streamId: stream.id,
-        runId: stream.run_id,
-        mxGroup,
-        limit: perPair + this.heldOf(stream.id, mxGroup),
-        from: this.cursors.get(`${stream.id} ${mxGroup}`) ?? null,
-      })),
-    );
-    const found = await readAhead(this.process.deps.db, this.lane.laneId, pairs, this.lane.share);
-    this.moveCursors(pairs, found);
-    const byId = new Map(open.map((stream) => [stream.id, stream]));
-    for (const row of found) {
-      const stream = byId.get(row.stream_id);
-      if (!stream || this.held.has(row.id)) continue;
-      const content = await this.process.contents.load(row.workspace_id, row.message_id);
-      this.hold(stream, content.message.fromEmail, row);
-    }
-  }
-
-  private hold(stream: ActiveStream, fromEmail: string, row: DueRow): void {
-    const key = `${stream.id} ${fromEmail}`;
-    const batch = this.buffer.get(key) ?? { stream, fromEmail, rows: [] };
-    batch.rows.push(row);
-    this.buffer.set(key, batch);
-    this.held.add(row.id);
-  }
-
-  private heldOf(streamId: string, mxGroup: string): number {
-    let count = 0;
-    for (const batch of this.buffer.values()) {
-      if (batch.stream.id === streamId) for (const row of batch.rows) if (row.mx_group === mxGroup) count += 1;
-    }
-    return count;
-  }
-
-  /** A full page moves the pair's cursor behind rows that have left the queue; an incomplete one starts over. */
-  private moveCursors(pairs: ReadAheadPair[], found: DueRow[]): void {
-    const counts = new Map<string, { rows: number; first: Date }>();
-    for (const row of found) {
-      const key = `${row.stream_id} ${row.mx_group}`;
-      const seen = counts.get(key);
-      if (!seen) counts.set(key, { rows: 1, first: row.not_before });
-      else {
-        seen.rows += 1;
-        if (row.not_before < seen.first) seen.first = row.not_before;
-      }
-    }
-    for (const pair of pairs) {
-      const key = `${pair.streamId} ${pair.mxGroup}`;
-      const seen = counts.get(key);
-      if (seen && seen.rows >= pair.limit) this.cursors.set(key, seen.first);
-      else this.cursors.delete(key);
-    }
   }
 
   private isOpen(stream: ActiveStream): boolean {
@@ -189,7 +100,7 @@ export class LaneDrain {
     const { process, lane } = this;
     const route = await process.directory.choose(lane.workspaceId, batch.fromEmail);
     if ('cause' in route) {
-      this.drop(batch);
+      this.buffer.drop(batch);
       this.block(route.retryInMs);
       return false;
     }
@@ -200,8 +111,8 @@ export class LaneDrain {
     if (rows.length === 0) return false;
     if (route.probe && !(await takeProbe(process.deps.db, lane.workspaceId, route.sender.providerId))) {
       process.directory.forget(lane.workspaceId);
-      this.putBack(batch, rows);
-      this.drop(batch);
+      this.buffer.giveBack(batch, rows);
+      this.buffer.drop(batch);
       this.block(1_000);
       return false;
     }
@@ -209,7 +120,7 @@ export class LaneDrain {
     const ofProvider = (await route.window?.take(candidates.length, lane.urgent)) ?? candidates.length;
     const places = await process.window.take(ofProvider, lane.urgent);
     route.window?.give(ofProvider - places);
-    if (places < candidates.length) this.putBack(batch, rows.slice(places));
+    if (places < candidates.length) this.buffer.giveBack(batch, rows.slice(places));
     const claim = this.claim(batch, route, candidates.slice(0, places), places);
     this.claims.add(claim);
     void claim.finally(() => this.claims.delete(claim));
@@ -258,8 +169,8 @@ export class LaneDrain {
       allowed.set(row.mx_group, room - 1);
       if (alone) wanted = 1;
     }
-    batch.rows = left;
-    if (taken.length === 0) this.drop(batch);
+    this.buffer.take(batch, taken, left);
+    if (taken.length === 0) this.buffer.drop(batch);
     return taken;
   }
 
@@ -270,14 +181,12 @@ export class LaneDrain {
       signer: signerOf(route.sender),
     };
     return Promise.all(
-      rows.map(async (row) => {
-        const ready = this.rendered.get(row.id);
-        if (ready) return ready;
-        const content = await this.process.contents.load(row.workspace_id, row.message_id);
-        const candidate = await this.process.contents.prepare(row, content, form);
-        this.rendered.set(row.id, candidate);
-        return candidate;
-      }),
+      rows.map((row) =>
+        this.buffer.candidate(row, async () => {
+          const content = await this.process.contents.load(row.workspace_id, row.message_id);
+          return this.process.contents.prepare(row, content, form);
+        }),
+      ),
     );
   }
 
@@ -311,24 +220,8 @@ export class LaneDrain {
       const unused = places - (claim?.claimed.length ?? 0);
       process.window.give(unused);
       route.window?.give(unused);
-      for (const candidate of candidates) {
-        this.held.delete(candidate.due.id);
-        this.rendered.delete(candidate.due.id);
-      }
+      this.buffer.release(candidates.map((candidate) => candidate.due));
     }
-  }
-
-  private putBack(batch: Batch, rows: DueRow[]): void {
-    batch.rows.unshift(...rows);
-  }
-
-  /** Forgets what is read ahead of a batch; a later look finds it again. */
-  private drop(batch: Batch): void {
-    for (const row of batch.rows) {
-      this.held.delete(row.id);
-      this.rendered.delete(row.id);
-    }
-    batch.rows = [];
   }
 
   private block(ms: number): void {
@@ -340,7 +233,7 @@ export class LaneDrain {
 
   private isBlockedForLong(): boolean {
     return (
-      Number.isFinite(this.blockedUntil) && this.blockedUntil - performance.now() > LINGER_MS && this.buffer.size === 0
+      Number.isFinite(this.blockedUntil) && this.blockedUntil - performance.now() > LINGER_MS && this.buffer.empty
     );
   }
 }

@@ -83,8 +83,13 @@ export class OutcomeEffects {
   private async open(route: ChosenRoute, trip: Trip): Promise<void> {
     const { workspaceId, providerId } = route.sender;
     this.deps.log.warn({ workspaceId, providerId, reason: trip.reason }, 'breaker opened');
-    await openBreaker(this.deps.db, { workspaceId, providerId, ...trip });
-    this.directory.forget(workspaceId);
+    try {
+      await openBreaker(this.deps.db, { workspaceId, providerId, ...trip });
+    } finally {
+      // The row is read again before the next choice, so that nothing slips through between the two.
+      this.directory.forget(workspaceId);
+      route.watch.stored();
+    }
   }
 
   private async suppress({ row }: Claimed, route: ChosenRoute, outcome: SendOutcome): Promise<void> {

@@ -14,6 +14,8 @@ import { Window } from './window';
 /** How long senders, breakers and throttles may be remembered; every claim is bound by the capacity rows anyway. */
 const SENDERS_MS = 1_000;
 const STATE_MS = 500;
+/** How soon a provider whose breaker is just being opened is looked at again. */
+const TRIP_MS = 100;
 
 /** What one message takes: a sender, its route for the From address, and its connections in this process. */
 export interface ChosenRoute {
@@ -73,6 +75,10 @@ export class SenderDirectory {
     for (const [position, sender] of state.senders.entries()) {
       const usedUpForMs = (this.exhausted.get(versionOf(sender)) ?? 0) - performance.now();
       if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
+      if (this.connections.get(sender.providerId)?.watch.holdsBack) {
+        soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, TRIP_MS);
+        continue;
+      }
       const breaker = state.breakers.get(sender.providerId);
       if (!breaker)
         return this.route(

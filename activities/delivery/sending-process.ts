@@ -132,7 +132,7 @@ export class SendingProcess {
 
   private gate(context: ClaimContext): SendGate {
     return {
-      mayBegin: () => !this.closing && this.stopped.mayBegin(context.streamId),
+      mayBegin: () => !this.closing && !context.route.watch.holdsBack && this.stopped.mayBegin(context.streamId),
       mayWrite: () => this.lease.processId === context.processId && this.lease.holds(),
     };
   }

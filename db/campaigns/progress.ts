@@ -44,9 +44,16 @@ export async function beginRun(tx: Queryable, workspaceId: string, runId: string
  * open. Looked up in the ledger's own partial indexes, not in the counters. Seconds it took, or null: not yet.
  */
 export async function finishRun(tx: Queryable, workspaceId: string, runId: string): Promise<number | null> {
+  // Run and stream are locked first: a row that an operator queues again is either seen here, or clears `idle` after.
+  await tx.query(sql`
+    SELECT 1 FROM campaign_runs WHERE workspace_id = ${workspaceId} AND id = ${runId} FOR NO KEY UPDATE`);
+  await tx.query(sql`
+    SELECT 1 FROM streams WHERE id = (
+      SELECT stream_id FROM campaign_runs WHERE workspace_id = ${workspaceId} AND id = ${runId}) FOR NO KEY UPDATE`);
   const row = await one<{ seconds: number }>(
     tx,
-    sql`UPDATE campaign_runs r SET status = 'SENT', completed_at = sally_now(), version = r.version + 1,
+    sql`WITH finished AS (
+        UPDATE campaign_runs r SET status = 'SENT', completed_at = sally_now(), version = r.version + 1,
           updated_at = sally_now()
         FROM streams s
         WHERE r.workspace_id = ${workspaceId} AND r.id = ${runId} AND r.status = 'SENDING'
@@ -54,7 +61,8 @@ export async function finishRun(tx: Queryable, workspaceId: string, runId: strin
           AND NOT EXISTS (SELECT 1 FROM deliveries d
             WHERE d.lane_id = s.lane_id AND d.stream_id = s.id AND d.status = 'QUEUED')
           AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.stream_id = s.id AND d.status = 'SENDING')
-        RETURNING extract(epoch FROM r.completed_at - r.started_at)::float8 AS seconds`,
+        RETURNING r.stream_id, extract(epoch FROM r.completed_at - r.started_at)::float8 AS seconds)
+      UPDATE streams SET idle = true FROM finished WHERE streams.id = finished.stream_id RETURNING finished.seconds`,
   );
   return row?.seconds ?? null;
 }

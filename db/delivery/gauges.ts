@@ -17,7 +17,7 @@ export async function laneGauges(db: Database): Promise<LaneGauge[]> {
     db,
     sql`WITH groups AS (SELECT DISTINCT mx_group FROM mail_domains UNION SELECT 'other'),
         open AS (SELECT s.id, s.lane_id, s.source_type, l.kind FROM streams s JOIN lanes l ON l.id = s.lane_id
-          WHERE s.state = 'ACTIVE'),
+          WHERE s.state = 'ACTIVE' AND NOT s.idle),
         waiting AS (
           SELECT o.kind, CASE WHEN o.source_type = 'CAMPAIGN'
               THEN (SELECT coalesce(sum(c.queued), 0) FROM run_counters c WHERE c.stream_id = o.id)

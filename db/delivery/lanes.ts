@@ -38,7 +38,7 @@ export async function neglectedLanes(
             SELECT 1 FROM streams s CROSS JOIN LATERAL (
               SELECT 1 FROM deliveries d WHERE d.lane_id = l.id AND d.stream_id = s.id AND d.status = 'QUEUED'
                 AND d.not_before <= sally_now() LIMIT 1) AS due
-            WHERE s.lane_id = l.id AND s.state = 'ACTIVE')
+            WHERE s.lane_id = l.id AND s.state = 'ACTIVE' AND NOT s.idle)
         LIMIT 500`,
   );
   return rows.map((row) => ({ workspaceId: row.workspace_id, laneId: row.id }));
@@ -52,7 +52,7 @@ export async function finishedRuns(db: Queryable, laneId: string): Promise<strin
   const rows = await many<{ id: string }>(
     db,
     sql`SELECT r.id FROM streams s JOIN campaign_runs r ON r.stream_id = s.id
-        WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE' AND r.status = 'SENDING' AND r.phase = 'MATERIALISED'
+        WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE' AND NOT s.idle AND r.status = 'SENDING' AND r.phase = 'MATERIALISED'
           AND (SELECT coalesce(sum(c.queued + c.sending), 0) FROM run_counters c WHERE c.stream_id = s.id) = 0`,
   );
   return rows.map((row) => row.id);

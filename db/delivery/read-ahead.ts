@@ -20,7 +20,7 @@ export function activeStreams(db: Queryable, laneId: string): Promise<ActiveStre
     db,
     sql`SELECT s.id, s.source_type, r.id AS run_id, s.priority, s.send_window, sally_now() AS now
         FROM streams s LEFT JOIN campaign_runs r ON r.stream_id = s.id
-        WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE'
+        WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE' AND NOT s.idle
         ORDER BY s.priority, s.id`,
   );
 }
@@ -129,7 +129,7 @@ export async function laneOutlook(
            FROM streams s CROSS JOIN LATERAL (
              SELECT min(d.not_before) AS not_before FROM deliveries d
              WHERE d.lane_id = s.lane_id AND d.stream_id = s.id AND d.status = 'QUEUED') AS next
-           WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE') AS next_due_in_ms`,
+           WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE' AND NOT s.idle) AS next_due_in_ms`,
   );
   if (!row) throw new Error('the lane outlook gave no row');
   return { queued: row.queued, dueRows: row.due_rows, nextDueInMs: row.next_due_in_ms };

@@ -40,7 +40,7 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
     sql`SELECT d.status, d.claim_id, d.stream_id, d.route_id, d.cap_date, s.state AS stream_state
         FROM deliveries d JOIN streams s ON s.id = d.stream_id
         WHERE d.source_id = ${truth.sourceId} AND d.id = ${truth.deliveryId} AND d.workspace_id = ${truth.workspaceId}
-        FOR UPDATE OF d FOR SHARE OF s`,
+        FOR UPDATE OF d ${truth.outcome === 'QUEUED' ? sql`FOR NO KEY UPDATE OF s` : sql`FOR SHARE OF s`}`,
   );
   if (!row) return 'not-found';
   const underClaim = row.claim_id === truth.claimId && (row.status === 'UNCONFIRMED' || row.status === 'SENDING');
@@ -62,6 +62,7 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
       cap_date = CASE WHEN ${returns} THEN NULL ELSE cap_date END,
       sent_at = CASE WHEN ${status} = 'SENT' THEN sally_now() END
     WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}`);
+  if (status === 'QUEUED') await tx.query(sql`UPDATE streams SET idle = false WHERE id = ${row.stream_id} AND idle`);
   await countStream(tx, {
     workspaceId: truth.workspaceId,
     streamId: row.stream_id,

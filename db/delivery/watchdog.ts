@@ -100,7 +100,7 @@ export async function alertLongWaiting(db: Database): Promise<void> {
     FROM streams s CROSS JOIN LATERAL (
       SELECT 1 FROM deliveries d WHERE d.lane_id = s.lane_id AND d.stream_id = s.id AND d.status = 'QUEUED'
         AND d.not_before < sally_now() - interval '24 hours' LIMIT 1) AS late
-    WHERE s.state = 'ACTIVE'
+    WHERE s.state = 'ACTIVE' AND NOT s.idle
       AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.workspace_id = s.workspace_id AND a.kind = 'waiting-long'
         AND a.cause = s.id::text AND a.resolved_at IS NULL)`);
 }

@@ -24,10 +24,12 @@ CREATE TABLE streams (
   send_window jsonb,
   -- What waits longer fails with EXPIRED; NULL = never.
   expires_at timestamptz,
+  -- The campaign run is SENT and no row of it waits, so that drains need not look; a row that comes back clears it.
+  idle boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT sally_now(),
   PRIMARY KEY (id)
 );
-CREATE INDEX streams_lane ON streams (lane_id, state);
+CREATE INDEX streams_lane ON streams (lane_id, state) WHERE NOT idle;
 -- Opt-in, transactional and test mail have one constant stream per lane.
 CREATE UNIQUE INDEX streams_constant ON streams (lane_id, source_type) WHERE source_type <> 'CAMPAIGN';
 

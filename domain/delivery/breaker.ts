@@ -43,9 +43,29 @@ export interface Trip {
 export class BreakerWatch {
   private sample: Sampled[] = [];
   private connectFailures = 0;
+  private tripped = false;
+
+  /**
+   * From a trip until the breaker is stored: nothing may begin meanwhile, since each message that does is one more
+   * recipient burnt on a sender that is known to be ill.
+   */
+  get holdsBack(): boolean {
+    return this.tripped;
+  }
+
+  /** The trip is stored, and seen by everyone through the breaker's row. */
+  stored(): void {
+    this.tripped = false;
+  }
 
   /** Looks at one outcome; returns why the breaker has to open, or null. */
   observe(deliveryId: string, outcome: SendOutcome): Trip | null {
+    const trip = this.judge(deliveryId, outcome);
+    if (trip) this.tripped = true;
+    return trip;
+  }
+
+  private judge(deliveryId: string, outcome: SendOutcome): Trip | null {
     switch (outcome.kind) {
       case 'unavailable':
         return this.observeUnavailable(outcome.cause);
