@@ -1,0 +1,185 @@
+import { type ActiveStream, activeStreams, type DueRow, type ReadAheadPair, readAhead } from '../../db/delivery/read-ahead';
+import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
+import type { DrainShare } from '../../domain/delivery';
+import type { Candidate } from './candidate';
+import type { SendingProcess } from './sending-process';
+
+/** Rows read ahead per drain, shared among the pairs of stream and mailbox-provider group that have any. */
+const READ_AHEAD = 1_024;
+/** Rows read ahead and not yet being claimed below which the next look begins, while claims go on. */
+const LOW_WATER = 256;
+const LEAST_PER_PAIR = 32;
+
+/** Rows of one stream with one From address: what one claim may be made of. */
+export interface Batch {
+  key: string;
+  stream: ActiveStream;
+  fromEmail: string;
+  rows: DueRow[];
+}
+
+/**
+ * The due rows one drain has seen and not yet claimed, a fair share of each stream and mailbox-provider group. Nothing
+ * is locked: a row is held here from the look that found it until its claim has ended, so that no look finds it twice.
+ */
+export class ReadAheadBuffer {
+  private readonly batches = new Map<string, Batch>();
+  private readonly held = new Set<string>();
+  /** Rows held of each pair, waiting or being claimed: the next look must read beyond them. */
+  private readonly heldOfPair = new Map<string, number>();
+  private readonly cursors = new Map<string, Date>();
+  /** Pairs whose last look gave a full page; only these share in what is read ahead. */
+  private readonly busy = new Set<string>();
+  /** Rendered, but not claimed yet: the window had no place for it. */
+  private readonly rendered = new Map<string, Candidate>();
+  private waiting = 0;
+  private refilling: Promise<void> | null = null;
+
+  constructor(
+    private readonly process: SendingProcess,
+    private readonly lane: { laneId: string; share: DrainShare },
+    private readonly isOpen: (stream: ActiveStream) => boolean,
+  ) {}
+
+  /** The batch whose turn it is, or null when a look found nothing. It is the caller's until put back. */
+  async next(): Promise<Batch | null> {
+    if (this.waiting < LOW_WATER) this.refilling ??= this.refill().finally(() => (this.refilling = null));
+    if (this.batches.size === 0) await this.refilling;
+    const next = this.batches.values().next();
+    if (next.done) return null;
+    this.batches.delete(next.value.key);
+    return next.value;
+  }
+
+  /** Puts a batch back behind the others, so that each stream has its turn. */
+  putBack(batch: Batch): void {
+    if (batch.rows.length === 0) return;
+    // A look that ended meanwhile may have begun another under its key.
+    const newer = this.batches.get(batch.key);
+    if (newer) newer.rows = [...batch.rows, ...newer.rows];
+    else this.batches.set(batch.key, batch);
+  }
+
+  /** Takes rows out of a batch to claim them; they stay held until `release`. */
+  take(batch: Batch, rows: DueRow[], left: DueRow[]): void {
+    batch.rows = left;
+    this.waiting -= rows.length;
+  }
+
+  /** Rows that were taken and not claimed go to the front of their batch again. */
+  giveBack(batch: Batch, rows: DueRow[]): void {
+    batch.rows = [...rows, ...batch.rows];
+    this.waiting += rows.length;
+  }
+
+  /** Forgets what waits in a batch; a later look finds it again. */
+  drop(batch: Batch): void {
+    this.waiting -= batch.rows.length;
+    this.release(batch.rows);
+    batch.rows = [];
+  }
+
+  /** The claim of these rows has ended: from now on a look that finds them tells the truth about them. */
+  release(rows: readonly DueRow[]): void {
+    for (const row of rows) {
+      if (!this.held.delete(row.id)) continue;
+      this.rendered.delete(row.id);
+      const pair = pairKey(row.stream_id, row.mx_group);
+      const left = (this.heldOfPair.get(pair) ?? 1) - 1;
+      if (left > 0) this.heldOfPair.set(pair, left);
+      else this.heldOfPair.delete(pair);
+    }
+  }
+
+  /** What a row was rendered to, made once. */
+  async candidate(row: DueRow, render: () => Promise<Candidate>): Promise<Candidate> {
+    const ready = this.rendered.get(row.id);
+    if (ready) return ready;
+    const candidate = await render();
+    this.rendered.set(row.id, candidate);
+    return candidate;
+  }
+
+  get empty(): boolean {
+    return this.batches.size === 0;
+  }
+
+  /** Resolves when no look is under way. */
+  async settled(): Promise<void> {
+    await this.refilling;
+  }
+
+  private async refill(): Promise<void> {
+    const { db } = this.process.deps;
+    const streams = await activeStreams(db, this.lane.laneId);
+    const open = streams.filter((stream) => this.isOpen(stream));
+    if (open.length === 0) return;
+    const pairs = this.pairsOf(open);
+    const found = await readAhead(db, this.lane.laneId, pairs, this.lane.share);
+    this.learn(pairs, found);
+    const byId = new Map(open.map((stream) => [stream.id, stream]));
+    for (const row of found) {
+      const stream = byId.get(row.stream_id);
+      if (!stream || this.held.has(row.id)) continue;
+      const content = await this.process.contents.load(row.workspace_id, row.message_id);
+      this.hold(stream, content.message.fromEmail, row);
+    }
+  }
+
+  private pairsOf(streams: ActiveStream[]): ReadAheadPair[] {
+    const groups: readonly string[] = MAILBOX_PROVIDER_GROUPS;
+    const known = streams.flatMap((stream) => groups.map((mxGroup) => ({ stream, mxGroup })));
+    const busy = known.filter(({ stream, mxGroup }) => this.busy.has(pairKey(stream.id, mxGroup))).length;
+    const share = Math.max(LEAST_PER_PAIR, Math.ceil(READ_AHEAD / (busy || known.length)));
+    return known.map(({ stream, mxGroup }) => {
+      const key = pairKey(stream.id, mxGroup);
+      return {
+        streamId: stream.id,
+        runId: stream.run_id,
+        mxGroup,
+        limit: (busy === 0 || this.busy.has(key) ? share : LEAST_PER_PAIR) + (this.heldOfPair.get(key) ?? 0),
+        from: this.cursors.get(key) ?? null,
+      };
+    });
+  }
+
+  /** A full page moves the pair's cursor behind rows that have left the queue; an incomplete one starts over. */
+  private learn(pairs: ReadAheadPair[], found: DueRow[]): void {
+    const seen = new Map<string, { rows: number; first: Date }>();
+    for (const row of found) {
+      const key = pairKey(row.stream_id, row.mx_group);
+      const pair = seen.get(key);
+      if (!pair) seen.set(key, { rows: 1, first: row.not_before });
+      else {
+        pair.rows += 1;
+        if (row.not_before < pair.first) pair.first = row.not_before;
+      }
+    }
+    for (const pair of pairs) {
+      const key = pairKey(pair.streamId, pair.mxGroup);
+      const page = seen.get(key);
+      if (page && page.rows >= pair.limit) {
+        this.cursors.set(key, page.first);
+        this.busy.add(key);
+      } else {
+        this.cursors.delete(key);
+        this.busy.delete(key);
+      }
+    }
+  }
+
+  private hold(stream: ActiveStream, fromEmail: string, row: DueRow): void {
+    const key = `${stream.id} ${fromEmail}`;
+    const batch = this.batches.get(key) ?? { key, stream, fromEmail, rows: [] };
+    batch.rows.push(row);
+    this.batches.set(key, batch);
+    this.waiting += 1;
+    this.held.add(row.id);
+    const pair = pairKey(stream.id, row.mx_group);
+    this.heldOfPair.set(pair, (this.heldOfPair.get(pair) ?? 0) + 1);
+  }
+}
+
+function pairKey(streamId: string, mxGroup: string): string {
+  return `${streamId} ${mxGroup}`;
+}
