@@ -18,7 +18,7 @@ import { type Configuration, ConfigurationError, readConfiguration } from './pla
 import { AddressHasher, Keyring } from './platform/crypto';
 import { createLogger, type Logger } from './platform/log';
 import { serveOperations } from './platform/metrics';
-import { Database, KEY_LOOKUPS_ONLY } from './platform/postgres';
+import { Database, type DatabaseOptions, KEY_LOOKUPS_ONLY } from './platform/postgres';
 import { createTemporalClient } from './platform/temporal';
 import { ensureNamespace } from './platform/temporal-namespace';
 import { startTracing } from './platform/tracing';
@@ -124,7 +124,10 @@ class WorkerProcess {
 
   private async startDelivery(): Promise<void> {
     // Everything on the sending path is a look-up by key, whatever the statistics say.
-    const db = openDatabase(this.config, this.deps.log, 'sally-delivery', KEY_LOOKUPS_ONLY);
+    const db = openDatabase(this.config, this.deps.log, 'sally-delivery', {
+      settings: KEY_LOOKUPS_ONLY,
+      pipeline: true,
+    });
     const deps = { ...this.deps, db };
     this.sending = new SendingProcess(deps);
     await this.startLease(this.sending);
@@ -170,7 +173,12 @@ class WorkerProcess {
   }
 }
 
-function openDatabase(config: Configuration, log: Logger, name: string, settings?: Record<string, string>): Database {
+function openDatabase(
+  config: Configuration,
+  log: Logger,
+  name: string,
+  options: Pick<DatabaseOptions, 'settings' | 'pipeline'> = {},
+): Database {
   if (!config.DATABASE_URL_WORKER) {
     throw new ConfigurationError(
       'DATABASE_URL_WORKER is not set: workers connect as sally_worker (docs/configuration.md).',
@@ -180,7 +188,7 @@ function openDatabase(config: Configuration, log: Logger, name: string, settings
     url: config.DATABASE_URL_WORKER,
     applicationName: name,
     connections: 20,
-    settings,
+    ...options,
     onIdleError: (error) => log.warn({ err: error }, 'an idle database connection broke'),
   });
 }

@@ -23,6 +23,7 @@ export interface ClaimRequest {
   laneId: string;
   streamId: string;
   processId: string;
+  counterSlot: number;
   route: ChosenRoute;
   candidates: Candidate[];
   /** The workspace's local date: key of daily capacity. */
@@ -61,10 +62,10 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
   const begunAt = Date.now();
   let written: Claim | null = null;
   try {
-    return await db.transaction(async (tx) => {
+    return await db.transactionWithLast<Claim | null>(async (tx) => {
       const keys = keysOf(request.candidates);
       const { rows, now } = await lockGroup(tx, keys);
-      if (now === null) return null;
+      if (now === null) return { result: null, last: [] };
       const byId = new Map(request.candidates.map((candidate) => [candidate.due.id, candidate]));
       const passed: Claimed[] = [];
       const refused: RefusedRow[] = [];
@@ -91,13 +92,14 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
         begunAt,
         uncertain: false,
       };
-      await writeClaim(tx, {
+      const last = await writeClaim(tx, {
         workspaceId: request.workspaceId,
         laneId: request.laneId,
         streamId: request.streamId,
         routeId: request.route.routeId,
         routeReason: request.route.reason,
         processId: request.processId,
+        counterSlot: request.counterSlot,
         claimId,
         claimedAt: now,
         capDate: capacity.capDate,
@@ -105,7 +107,7 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
         refused,
       });
       written = claim;
-      return claim;
+      return { result: claim, last: last ? [last.sent] : [] };
     });
   } catch (error) {
     if (written === null) throw error;

@@ -1,5 +1,6 @@
 import { takeProbe } from '../../db/delivery/breakers';
 import { nextRateSlotInMs } from '../../db/delivery/capacity';
+import { claimSlot } from '../../db/delivery/claim';
 import type { ActiveStream, DueRow } from '../../db/delivery/read-ahead';
 import { nextOpening } from '../../domain/campaigns';
 import { type DrainShare, goesAlone, throttledGroupSize } from '../../domain/delivery';
@@ -19,7 +20,7 @@ const PLACE_MS = 3;
 /** A drain that found nothing for this long gives its slot back. */
 const LINGER_MS = 2_000;
 /** Claims of one drain whose COMMIT may be under way at once. */
-const CLAIMS_AT_ONCE = 2;
+const CLAIMS_AT_ONCE = 3;
 
 export interface LaneToDrain {
   workspaceId: string;
@@ -40,6 +41,8 @@ export interface DrainReport {
 export class LaneDrain {
   private readonly buffer: ReadAheadBuffer;
   private readonly claims = new Set<Promise<void>>();
+  /** Slots of the run counters that no claim under way uses. */
+  private readonly slots = Array.from({ length: CLAIMS_AT_ONCE }, (_, n) => claimSlot(n));
   private claimed = 0;
   private refused = 0;
   private blockedUntil = Number.POSITIVE_INFINITY;
@@ -155,13 +158,16 @@ export class LaneDrain {
     const left: DueRow[] = [];
     const allowed = new Map<string, number>();
     const now = new Date();
+    let looked = 0;
     for (const row of batch.rows) {
+      if (taken.length >= wanted) break;
+      looked += 1;
       const throttle = this.process.directory.throttle(this.lane.workspaceId, route.routeId, row.mx_group);
       const room = allowed.get(row.mx_group) ?? throttledGroupSize(throttle, now, wanted);
       if (room === 0 && throttle && throttle.blockedUntil > now)
         this.block(throttle.blockedUntil.getTime() - now.getTime());
       const alone = goesAlone(row.data_drops);
-      if (taken.length >= wanted || room === 0 || (alone && taken.length > 0)) {
+      if (room === 0 || (alone && taken.length > 0)) {
         left.push(row);
         continue;
       }
@@ -169,7 +175,7 @@ export class LaneDrain {
       allowed.set(row.mx_group, room - 1);
       if (alone) wanted = 1;
     }
-    this.buffer.take(batch, taken, left);
+    this.buffer.take(batch, taken, [...left, ...batch.rows.slice(looked)]);
     if (taken.length === 0) this.buffer.drop(batch);
     return taken;
   }
@@ -195,6 +201,7 @@ export class LaneDrain {
     const processId = process.lease.processId;
     const claimId = uuidv7();
     let claim: Claim | null = null;
+    const counterSlot = this.slots.pop() ?? claimSlot(CLAIMS_AT_ONCE);
     try {
       claim = await process.claiming(claimId, async () => {
         const made = await claimGroup(process.deps.db, process.deps.log, {
@@ -203,6 +210,7 @@ export class LaneDrain {
           laneId: lane.laneId,
           streamId: batch.stream.id,
           processId,
+          counterSlot,
           route,
           candidates,
           today: (now) => process.directory.localDate(lane.workspaceId, now),
@@ -217,6 +225,7 @@ export class LaneDrain {
       process.deps.log.warn({ err: error }, 'a claim failed');
       await pause(LOOK_MS);
     } finally {
+      this.slots.push(counterSlot);
       const unused = places - (claim?.claimed.length ?? 0);
       process.window.give(unused);
       route.window?.give(unused);
@@ -232,9 +241,7 @@ export class LaneDrain {
   }
 
   private isBlockedForLong(): boolean {
-    return (
-      Number.isFinite(this.blockedUntil) && this.blockedUntil - performance.now() > LINGER_MS && this.buffer.empty
-    );
+    return Number.isFinite(this.blockedUntil) && this.blockedUntil - performance.now() > LINGER_MS && this.buffer.empty;
   }
 }
 

@@ -1,4 +1,10 @@
-import { type ActiveStream, activeStreams, type DueRow, type ReadAheadPair, readAhead } from '../../db/delivery/read-ahead';
+import {
+  type ActiveStream,
+  activeStreams,
+  type DueRow,
+  type ReadAheadPair,
+  readAhead,
+} from '../../db/delivery/read-ahead';
 import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
 import type { DrainShare } from '../../domain/delivery';
 import type { Candidate } from './candidate';

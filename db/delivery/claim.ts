@@ -72,6 +72,8 @@ export interface ClaimWrite {
   routeId: string;
   routeReason: string;
   processId: string;
+  /** Slot of the run counters that no claim under way counts in, see `claimSlot`. */
+  counterSlot: number;
   claimId: string;
   claimedAt: Date;
   capDate: string | null;
@@ -82,9 +84,10 @@ export interface ClaimWrite {
 /**
  * Writes the claim: rows to SENDING with the claim's id, the group's row and the run counters in one statement, refused
  * rows to their end or wait in another. Bytes may be written to a socket only after the transaction's COMMIT is
- * acknowledged.
+ * acknowledged. Resolves when the statement is sent, with its answer to come, so that the COMMIT can follow at once;
+ * null when nothing is claimed.
  */
-export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<void> {
+export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<{ sent: Promise<unknown> } | null> {
   if (claim.refused.length > 0) {
     await writeRefusals(tx, claim.refused);
     const failed = claim.refused.filter((row) => row.verdict.kind === 'FAIL').length;
@@ -94,15 +97,15 @@ export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<voi
       workspaceId,
       streamId,
       processId,
-      slot: CLAIM_SLOT,
+      slot: claim.counterSlot,
       queued: -(failed + cancelled),
       failed,
       cancelled,
     });
   }
-  if (claim.claimed.length === 0) return;
+  if (claim.claimed.length === 0) return null;
   const sources = [...new Set(claim.claimed.map((row) => row.sourceId))];
-  await tx.query({
+  const sent = tx.query({
     name: 'write-claim',
     text: `
       WITH claimed AS (
@@ -112,7 +115,7 @@ export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<voi
         WHERE d.source_id = v.source_id AND d.id = v.id),
       counted AS (
         INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, slot, queued, sending)
-        VALUES ($12, $14, $2, ${CLAIM_SLOT}, -$16::bigint, $16::bigint)
+        VALUES ($12, $14, $2, $17, -$16::bigint, $16::bigint)
         ON CONFLICT (stream_id, process_id, slot) DO UPDATE SET queued = r.queued - $16, sending = r.sending + $16)
       INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids, claimed_at)
       VALUES ($12, $1, $2, $13, $14, $3, $15, $8, $6)`,
@@ -133,8 +136,12 @@ export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<voi
       claim.streamId,
       sources.length === 1 ? sources : claim.claimed.map((row) => row.sourceId),
       claim.claimed.length,
+      claim.counterSlot,
     ],
   });
+  // Whoever commits waits for it; until then its failure must not count as unhandled.
+  sent.catch(() => undefined);
+  return { sent };
 }
 
 async function writeRefusals(tx: PoolClient, refused: RefusedRow[]): Promise<void> {
@@ -155,10 +162,17 @@ async function writeRefusals(tx: PoolClient, refused: RefusedRow[]): Promise<voi
   });
 }
 
-/** A process's claims and its settles count in rows of their own, so that neither waits for the other's commit. */
-export const CLAIM_SLOT = 0;
+/**
+ * A process counts in several rows of `run_counters`, one for each kind of transaction that may be under way, so that
+ * none waits for another's commit.
+ */
 export const SETTLE_SLOT = 1;
 export const OTHER_SLOT = 2;
+
+/** The slot of the `n`th (from 0) of a drain's claims under way. */
+export function claimSlot(n: number): number {
+  return 10 + n;
+}
 
 export interface StreamChange {
   workspaceId: string;

@@ -1,4 +1,4 @@
-import { type LockedRow, lockGroup, writeClaim } from '../../db/delivery/claim';
+import { claimSlot, type LockedRow, lockGroup, writeClaim } from '../../db/delivery/claim';
 import { toFacts } from '../../db/delivery/facts';
 import { loseClaims } from '../../db/delivery/process';
 import { judge } from '../../domain/delivery';
@@ -38,13 +38,14 @@ export function claimRows(
     const judged = rows.map((row) => ({ row, verdict: judge(toFacts(row), now) }));
     const claimed = judged.filter(({ verdict }) => verdict.kind === 'OK').map(({ row }) => row);
     const claimId = uuidv7();
-    await writeClaim(tx, {
+    const written = await writeClaim(tx, {
       workspaceId: origin.workspace_id,
       laneId: origin.lane_id,
       streamId: origin.stream_id,
       routeId,
       routeReason: 'test',
       processId,
+      counterSlot: claimSlot(0),
       claimId,
       claimedAt: now,
       capDate,
@@ -59,6 +60,7 @@ export function claimRows(
         verdict.kind === 'OK' ? [] : [{ sourceId: row.source_id, id: row.id, verdict }],
       ),
     });
+    await written?.sent;
     return { claimId, claimedAt: now, processId, claimed, refused: rows.length - claimed.length };
   });
 }
