@@ -1,10 +1,12 @@
 import { MAX_ATTEMPTS, SOURCES } from '../../domain/delivery';
-import { changed, type Database, one, type Queryable, type Statement, sql } from '../../platform/postgres';
+import { changed, type Database, one, type Queryable, type Statement, sql, sqlState } from '../../platform/postgres';
 import type { AudienceDefinition } from '../content';
 import { wakeLane } from '../delivery';
 
 /** The counters of what no delivery process did: materialising and sweeping. */
 const NO_PROCESS = '00000000-0000-0000-0000-000000000000';
+
+const UNIQUE_VIOLATION = '23505';
 
 /** What one batch did. */
 export type MaterialisedBatch =
@@ -59,12 +61,11 @@ export function materialiseBatch(
           JOIN messages m ON m.workspace_id = r.workspace_id AND m.id = r.message_id
           WHERE r.workspace_id = ${run.workspaceId} AND r.id = ${run.runId} FOR NO KEY UPDATE OF r`,
     );
-    if (row?.status !== 'SENDING' || row.phase !== 'MATERIALISING' || row.audience === null) return { kind: 'stopped' };
-    const result = await one<{ scanned: number; last: string | null; audience: number; inserted: number }>(
-      tx,
-      insertBatch(run.workspaceId, run.runId, row, row.audience, size),
+    const audience = row?.audience ?? null;
+    if (row?.status !== 'SENDING' || row.phase !== 'MATERIALISING' || audience === null) return { kind: 'stopped' };
+    const result = await insertBatch(tx, (onConflict) =>
+      batchStatement(run.workspaceId, run.runId, row, audience, size, onConflict),
     );
-    if (!result) throw new Error('a batch gave no result');
     const finished = result.scanned < size;
     await tx.query(sql`
       UPDATE campaign_runs SET materialise_cursor = coalesce(${result.last}::uuid, materialise_cursor),
@@ -92,18 +93,46 @@ export function materialiseBatch(
   });
 }
 
+interface BatchCounts extends Record<string, unknown> {
+  scanned: number;
+  last: string | null;
+  audience: number;
+  inserted: number;
+}
+
+/**
+ * The cursor moves with the rows, so none of a batch exists yet, and inserts that need not look for a conflict cost a
+ * fifth less. Should one exist all the same (a restored cursor), the batch is done again, leaving what is there.
+ */
+async function insertBatch(tx: Queryable, statement: (onConflict: Statement) => Statement): Promise<BatchCounts> {
+  const attempt = async (onConflict: Statement): Promise<BatchCounts> => {
+    const counts = await one<BatchCounts>(tx, statement(onConflict));
+    if (!counts) throw new Error('a batch gave no result');
+    return counts;
+  };
+  await tx.query('SAVEPOINT batch');
+  try {
+    return await attempt(sql``);
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    await tx.query('ROLLBACK TO SAVEPOINT batch');
+    return attempt(sql`ON CONFLICT (source_id, recipient_key, step_key, source_type, workspace_id) DO NOTHING`);
+  }
+}
+
 /**
  * One statement, one snapshot: the page of ids, those of them that are the audience, and the insert. Ids of rows are
  * UUIDv7 (RFC 9562, 5.7): this statement's milliseconds, then random bits. A default per row would cost more than the
  * row. Shaped so that the plan is the same whatever the statistics say: a campaign often follows an import, before anything was
  * analysed.
  */
-function insertBatch(
+function batchStatement(
   workspaceId: string,
   runId: string,
   run: RunForBatch,
   audience: AudienceDefinition,
   size: number,
+  onConflict: Statement,
 ): Statement {
   const source = SOURCES.CAMPAIGN;
   const now = run.now;
@@ -126,7 +155,7 @@ function insertBatch(
       FROM contacts c
       LEFT JOIN mail_domains d ON d.domain = c.email_domain
       WHERE c.workspace_id = ${workspaceId} AND c.id = ANY (ARRAY(SELECT contact_id FROM audience ORDER BY contact_id))
-      ON CONFLICT (source_id, recipient_key, step_key, source_type, workspace_id) DO NOTHING
+      ${onConflict}
       RETURNING 1)
     SELECT (SELECT count(*) FROM page) AS scanned, (SELECT max(contact_id::text)::uuid FROM page) AS last,
       (SELECT count(*) FROM audience) AS audience, (SELECT count(*) FROM inserted) AS inserted`;
