@@ -31,6 +31,11 @@ export class TestStackServer {
     });
   }
 
+  /** The stack, if a suite has asked for it and it came up. */
+  async started(): Promise<TestStack | undefined> {
+    return this.#stack?.catch(() => undefined);
+  }
+
   async close(): Promise<void> {
     this.#server?.closeAllConnections();
     this.#server?.close();
