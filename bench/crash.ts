@@ -1,3 +1,4 @@
+import { accountOf, countsOf } from '../test/support/account';
 import { SendingStack } from './sending-stack';
 
 const DEFAULT_KILLS = 20;
@@ -50,21 +51,13 @@ async function killOnce(stack: SendingStack): Promise<KillResult> {
   process.kill(stack.delivery.pid, 'SIGKILL');
   const inFlight = (await stack.world.counts(runId)).byStatus.SENDING ?? 0;
   await stack.restartDelivery();
-  const counts = await stack.world.untilSent(runId, 120_000);
-  // The token is the left part of the Message-ID: both ids of the row.
-  const seen = new Map<string, number>();
-  for (const [messageId, { count }] of Object.entries(await stack.sink.tokens())) {
-    const token = messageId.split('@')[0] ?? messageId;
-    seen.set(token, (seen.get(token) ?? 0) + count);
-  }
-  const sent = await stack.world.tokens(runId, 'SENT');
-  const missing = [...sent].filter((token) => !seen.has(token)).length;
-  const unended = (counts.byStatus.QUEUED ?? 0) + (counts.byStatus.SENDING ?? 0) + (MESSAGES - counts.rows);
+  await stack.world.untilSent(runId, 120_000);
+  const account = await accountOf(stack.world, runId, countsOf(await stack.sink.tokens()));
   return {
     at,
-    lost: missing + unended,
-    duplicates: [...seen.values()].filter((count) => count > 1).length,
-    unconfirmed: counts.byStatus.UNCONFIRMED ?? 0,
+    lost: account.lost + (MESSAGES - account.rows),
+    duplicates: account.duplicates,
+    unconfirmed: account.unconfirmed,
     inFlight,
   };
 }

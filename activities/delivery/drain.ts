@@ -101,7 +101,7 @@ export class LaneDrain {
   /** Claims one group out of a batch; false when its route cannot take any now. */
   private async claimFrom(batch: Batch): Promise<boolean> {
     const { process, lane } = this;
-    const route = await process.directory.choose(lane.workspaceId, batch.fromEmail);
+    const route = await process.directory.choose(lane.workspaceId, batch.fromEmail, batch.providerId);
     if ('cause' in route) {
       this.buffer.drop(batch);
       this.block(route.retryInMs);
@@ -157,15 +157,14 @@ export class LaneDrain {
     const taken: DueRow[] = [];
     const left: DueRow[] = [];
     const allowed = new Map<string, number>();
-    const now = new Date();
+    const now = performance.now();
     let looked = 0;
     for (const row of batch.rows) {
       if (taken.length >= wanted) break;
       looked += 1;
       const throttle = this.process.directory.throttle(this.lane.workspaceId, route.routeId, row.mx_group);
       const room = allowed.get(row.mx_group) ?? throttledGroupSize(throttle, now, wanted);
-      if (room === 0 && throttle && throttle.blockedUntil > now)
-        this.block(throttle.blockedUntil.getTime() - now.getTime());
+      if (room === 0 && throttle && throttle.blockedUntil > now) this.block(throttle.blockedUntil - now);
       const alone = goesAlone(row.data_drops);
       if (room === 0 || (alone && taken.length > 0)) {
         left.push(row);
@@ -189,7 +188,7 @@ export class LaneDrain {
     return Promise.all(
       rows.map((row) =>
         this.buffer.candidate(row, async () => {
-          const content = await this.process.contents.load(row.workspace_id, row.message_id);
+          const content = await this.process.contents.load(row.workspace_id, row.message_id, row.mailbox);
           return this.process.contents.prepare(row, content, form);
         }),
       ),

@@ -1,5 +1,5 @@
 import type { SendOutcome } from '../../channels/connector';
-import { closeBreaker, openBreaker } from '../../db/delivery/breakers';
+import { closeBreaker, failProbe, openBreaker } from '../../db/delivery/breakers';
 import { suppressRefused } from '../../db/delivery/suppress';
 import { storeThrottle } from '../../db/delivery/throttles';
 import { slowDown, speedUp, type Trip } from '../../domain/delivery';
@@ -28,7 +28,7 @@ export class OutcomeEffects {
     const trip = route.watch.observe(claimed.row.id, outcome);
     if (suppress) work.push(this.afterEarlier(route, () => this.suppress(claimed, route, outcome)));
     if (trip) work.push(this.afterEarlier(route, () => this.open(route, trip)));
-    if (route.probe && !trip) this.judgeProbe(route, outcome, work);
+    if (route.probe && !trip) this.judgeProbe(claimed, route, outcome, work);
     if (outcome.kind === 'throttled') work.push(this.slowDown(claimed, route, outcome.retryAfterMs));
     if (outcome.kind === 'accepted') this.raise(claimed, route, work);
     for (const effect of work) {
@@ -68,10 +68,19 @@ export class OutcomeEffects {
     }
   }
 
-  private judgeProbe(route: ChosenRoute, outcome: SendOutcome, work: Promise<void>[]): void {
+  private judgeProbe(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome, work: Promise<void>[]): void {
     const { workspaceId, providerId } = route.sender;
     if (outcome.kind === 'accepted' || outcome.kind === 'transient') {
       work.push(closeBreaker(this.deps.db, workspaceId, providerId).then(() => this.directory.forget(workspaceId)));
+    } else if (outcome.kind === 'permanent') {
+      const probe = { workspaceId, providerId, deliveryId: claimed.row.id };
+      work.push(
+        this.afterEarlier(route, async () => {
+          const state = await failProbe(this.deps.db, probe);
+          this.deps.log.warn({ workspaceId, providerId, state }, 'the probe of a breaker was refused for good');
+          this.directory.forget(workspaceId);
+        }),
+      );
     } else if (outcome.kind === 'unavailable') {
       const reason = (
         { authentication: 'AUTHENTICATION', tls: 'TLS', connect: 'CONNECT', protocol: 'PROTOCOL' } as const
@@ -112,9 +121,10 @@ export class OutcomeEffects {
     const { workspaceId } = route.sender;
     const mxGroup = candidate.due.mx_group;
     const current = this.directory.throttle(workspaceId, route.routeId, mxGroup);
-    const throttle = slowDown(current, new Date(), retryAfterMs);
+    const now = performance.now();
+    const throttle = slowDown(current, now, retryAfterMs);
     this.directory.rememberThrottle(workspaceId, route.routeId, mxGroup, throttle);
-    await storeThrottle(this.deps.db, { workspaceId, routeId: route.routeId, mxGroup }, throttle);
+    await storeThrottle(this.deps.db, { workspaceId, routeId: route.routeId, mxGroup }, throttle, now);
   }
 
   private raise({ candidate }: Claimed, route: ChosenRoute, work: Promise<void>[]): void {
@@ -128,6 +138,6 @@ export class OutcomeEffects {
     if (accepted < RAISE_EVERY) return;
     const raised = speedUp(current, accepted);
     this.directory.rememberThrottle(workspaceId, route.routeId, mxGroup, raised);
-    work.push(storeThrottle(this.deps.db, { workspaceId, routeId: route.routeId, mxGroup }, raised));
+    work.push(storeThrottle(this.deps.db, { workspaceId, routeId: route.routeId, mxGroup }, raised, performance.now()));
   }
 }

@@ -69,10 +69,15 @@ export class SenderDirectory {
   }
 
   /** The best sender whose breaker lets a message pass, or why there is none. */
-  async choose(workspaceId: string, fromEmail: string): Promise<ChosenRoute | NoRoute> {
+  async choose(
+    workspaceId: string,
+    fromEmail: string,
+    fixedProviderId: string | null = null,
+  ): Promise<ChosenRoute | NoRoute> {
     const state = await this.state(workspaceId);
     let soonest: number | null = null;
     for (const [position, sender] of state.senders.entries()) {
+      if (fixedProviderId !== null && sender.providerId !== fixedProviderId) continue;
       const usedUpForMs = (this.exhausted.get(versionOf(sender)) ?? 0) - performance.now();
       if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
       if (this.connections.get(sender.providerId)?.watch.holdsBack) {
@@ -84,7 +89,7 @@ export class SenderDirectory {
         return this.route(
           sender,
           fromEmail,
-          position === 0 ? 'first in order' : 'earlier ones have open breakers',
+          fixedProviderId !== null ? 'mailbox' : position === 0 ? 'first in order' : 'earlier ones have open breakers',
           false,
         );
       if (breaker.probeInMs === 0) return this.route(sender, fromEmail, 'probe of an open breaker', true);
@@ -200,7 +205,7 @@ export class SenderDirectory {
     if (now - state.stateAt > STATE_MS) {
       const [breakers, throttles] = await Promise.all([
         openBreakers(this.deps.db, workspaceId),
-        loadThrottles(this.deps.db, workspaceId),
+        loadThrottles(this.deps.db, workspaceId, now),
       ]);
       state.breakers = new Map(breakers.map((breaker) => [breaker.providerId, breaker]));
       state.throttles = throttles;

@@ -7,6 +7,7 @@ import { deliveriesTotal } from '../../platform/metrics';
 import type { ActivityDependencies } from '../dependencies';
 import type { Claim, Claimed } from './claim-group';
 import { reachFailpoint } from './failpoint';
+import { FinishedStreams } from './finished-streams';
 import { Lease } from './lease';
 import { MessageContents } from './message-content';
 import { OutcomeEffects } from './outcomes';
@@ -39,6 +40,7 @@ export class SendingProcess {
   readonly contents: MessageContents;
   readonly stopped: StoppedStreams;
   readonly lease: Lease;
+  private readonly finished: FinishedStreams;
   private readonly settler: Settler;
   private readonly effects: OutcomeEffects;
   private readonly sandbox = createContentSandbox();
@@ -52,6 +54,7 @@ export class SendingProcess {
     this.directory = new SenderDirectory(deps);
     this.contents = new MessageContents(deps, this.sandbox);
     this.stopped = new StoppedStreams(db, log);
+    this.finished = new FinishedStreams(deps);
     this.settler = new Settler(db, log);
     this.effects = new OutcomeEffects(deps, this.directory);
     this.lease = new Lease(
@@ -92,6 +95,7 @@ export class SendingProcess {
     this.openClaims.set(claim.claimId, (this.openClaims.get(claim.claimId) ?? 0) + claim.claimed.length);
     claim.claimed.forEach((claimed, position) => {
       this.stopped.hold(context.streamId);
+      this.finished.hold(context.streamId);
       const dueAt = claim.pace ? claim.pace.firstAt + position * claim.pace.everyMs : 0;
       const trace = SendTrace.begin(
         claimed.candidate,
@@ -117,6 +121,7 @@ export class SendingProcess {
     }
     this.lease.stop();
     this.stopped.close();
+    this.finished.close();
     await releaseProcess(this.deps.db, this.lease.processId);
     await this.sandbox.close();
   }
@@ -176,6 +181,7 @@ export class SendingProcess {
       this.window.give(1);
       context.route.window?.give(1);
       this.stopped.release(context.streamId);
+      this.finished.release(context.streamId);
       this.release(claim.claimId);
     });
   }

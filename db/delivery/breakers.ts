@@ -89,6 +89,27 @@ export async function takeProbe(db: Queryable, workspaceId: string, providerId: 
   return rows === 1;
 }
 
+/**
+ * A probe was refused for good. A breaker that had opened for refusals opens again, with twice the wait: one recipient is
+ * lost per wait, and never a sample. For any other reason the answer is what was missing, and the breaker closes.
+ */
+export async function failProbe(
+  db: Database,
+  probe: { workspaceId: string; providerId: string; deliveryId: string },
+): Promise<'opened' | 'closed'> {
+  const { workspaceId, providerId } = probe;
+  const row = await one<{ reason: BreakerReason | null }>(
+    db,
+    sql`SELECT reason FROM breakers WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state <> 'CLOSED'`,
+  );
+  if (row?.reason === 'PERMANENT_FAILURES') {
+    await openBreaker(db, { workspaceId, providerId, reason: row.reason, sample: [probe.deliveryId] });
+    return 'opened';
+  }
+  await closeBreaker(db, workspaceId, providerId);
+  return 'closed';
+}
+
 /** A probe was answered: closes the breaker and resolves its alert. */
 export async function closeBreaker(db: Database, workspaceId: string, providerId: string): Promise<void> {
   await db.transaction(async (tx) => {

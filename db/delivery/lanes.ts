@@ -1,8 +1,9 @@
+import type { LaneKind } from '../../domain/delivery';
 import { many, one, type Queryable, sql } from '../../platform/postgres';
 
 export interface LaneRow {
   workspaceId: string;
-  kind: 'opt-in' | 'transactional' | 'pool';
+  kind: LaneKind;
 }
 
 export async function findLane(db: Queryable, laneId: string): Promise<LaneRow | null> {
@@ -44,16 +45,24 @@ export async function neglectedLanes(
   return rows.map((row) => ({ workspaceId: row.workspace_id, laneId: row.id }));
 }
 
-/**
- * Materialised campaign runs of a lane with nothing QUEUED or SENDING any more: their workflow is told, so that the
- * run closes at once.
- */
+/** Materialised, and nothing of it is QUEUED or SENDING any more: its workflow is told, so that the run closes at once. */
+const IS_FINISHED = sql`s.state = 'ACTIVE' AND NOT s.idle AND r.status = 'SENDING' AND r.phase = 'MATERIALISED'
+  AND (SELECT coalesce(sum(c.queued + c.sending), 0) FROM run_counters c WHERE c.stream_id = s.id) = 0`;
+
+/** The finished campaign runs of a lane. */
 export async function finishedRuns(db: Queryable, laneId: string): Promise<string[]> {
   const rows = await many<{ id: string }>(
     db,
-    sql`SELECT r.id FROM streams s JOIN campaign_runs r ON r.stream_id = s.id
-        WHERE s.lane_id = ${laneId} AND s.state = 'ACTIVE' AND NOT s.idle AND r.status = 'SENDING' AND r.phase = 'MATERIALISED'
-          AND (SELECT coalesce(sum(c.queued + c.sending), 0) FROM run_counters c WHERE c.stream_id = s.id) = 0`,
+    sql`SELECT r.id FROM streams s JOIN campaign_runs r ON r.stream_id = s.id WHERE s.lane_id = ${laneId} AND ${IS_FINISHED}`,
   );
   return rows.map((row) => row.id);
+}
+
+/** The campaign run of a stream, if it is finished. */
+export async function finishedRunOf(db: Queryable, streamId: string): Promise<string | null> {
+  const row = await one<{ id: string }>(
+    db,
+    sql`SELECT r.id FROM streams s JOIN campaign_runs r ON r.stream_id = s.id WHERE s.id = ${streamId} AND ${IS_FINISHED}`,
+  );
+  return row?.id ?? null;
 }

@@ -2,7 +2,8 @@
 export interface Throttle {
   /** Messages allowed per second. */
   rate: number;
-  blockedUntil: Date;
+  /** Milliseconds on the clock that callers pass as `now`; in a process its monotonic one, set by the database's. */
+  blockedUntil: number;
 }
 
 const SLOWEST = 1 / 60;
@@ -12,11 +13,10 @@ const FIRST_RATE = 20;
 const SHORTEST_BLOCK_MS = 1_000;
 
 /** After a throttling answer: half the rate, nothing until the server's time or the block's end. */
-export function slowDown(current: Throttle | null, now: Date, retryAfterMs: number | null): Throttle {
+export function slowDown(current: Throttle | null, now: number, retryAfterMs: number | null): Throttle {
   const rate = Math.max(SLOWEST, (current?.rate ?? FIRST_RATE * 2) / 2);
   const blockMs = Math.max(SHORTEST_BLOCK_MS, retryAfterMs ?? 60_000);
-  const until = Math.max(now.getTime() + blockMs, current?.blockedUntil.getTime() ?? 0);
-  return { rate, blockedUntil: new Date(until) };
+  return { rate, blockedUntil: Math.max(now + blockMs, current?.blockedUntil ?? 0) };
 }
 
 /** After `accepted` messages went through: one message per second more for each ten of them. Null = free again. */
@@ -26,7 +26,7 @@ export function speedUp(current: Throttle, accepted: number): Throttle | null {
 }
 
 /** Most messages of one claim for a throttled pair; 0 while it is blocked. */
-export function throttledGroupSize(throttle: Throttle | null, now: Date, wanted: number): number {
+export function throttledGroupSize(throttle: Throttle | null, now: number, wanted: number): number {
   if (throttle === null) return wanted;
   if (throttle.blockedUntil > now) return 0;
   return Math.min(wanted, Math.max(1, Math.floor(throttle.rate / 4)));

@@ -5,6 +5,7 @@ import { AddressHasher } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
 import { many, one, sql } from '../../platform/postgres';
 import { createTemporalClient, ensureWorkflow } from '../../platform/temporal';
+import { accountOf } from '../support/account';
 import { CampaignWorld } from '../support/campaign-world';
 import { type Answer, ScriptedSmtpServer, type StepContext } from '../support/scripted-smtp-server';
 import {
@@ -18,7 +19,6 @@ import {
   testNamespace,
   testSecrets,
 } from '../support/stack';
-import { accountOf } from './account';
 import { addressesIn, textOfLogs, textOfTemporal } from './address-scan';
 import { Conservation } from './conservation';
 import { sleep, until } from './fault-stack';
@@ -375,7 +375,22 @@ test('more than one in five refused for good: the breaker opens and the suppress
   );
   // The rest waits for the probe.
   expect((await rowsOf(world, runId)).filter((row) => row.status === 'QUEUED')).toHaveLength(60 - failed.length);
-}, 60_000);
+  // A probe that is refused for good costs one recipient, whose suppression is held, too; the next waits twice as long.
+  const waits = () =>
+    one<{ state: string; failures: number; minutes: number }>(
+      world.db,
+      sql`SELECT state, failures, round(extract(epoch FROM probe_at - updated_at) / 60)::int AS minutes
+          FROM breakers WHERE workspace_id = ${world.workspaceId}`,
+    );
+  expect(await waits()).toEqual({ state: 'OPEN', failures: 1, minutes: 5 });
+  await world.db.query(sql`UPDATE breakers SET probe_at = sally_now() WHERE workspace_id = ${world.workspaceId}`);
+  await until('it is open again', async () => (await waits())?.failures === 2, 30_000);
+  expect(await waits()).toEqual({ state: 'OPEN', failures: 2, minutes: 10 });
+  await until('the suppression is written', async () => (await settled())?.length === failed.length + 1, 10_000);
+  expect((await suppressed(world)).every(({ state, status }) => state === 'HELD' && status === 'ACTIVE')).toBe(true);
+  await sleep(1_000);
+  expect((await rowsOf(world, runId)).filter((row) => row.status === 'FAILED')).toHaveLength(failed.length + 1);
+}, 90_000);
 
 test('the ledger added up at every moment', async () => {
   const { polls, imbalances } = await conservation.stop();

@@ -1,7 +1,7 @@
 import { sql } from '../../platform/postgres';
+import { accountOf, countsOf, ledgerTokens } from '../support/account';
 import type { CampaignWorld } from '../support/campaign-world';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
-import { accountOf, countsOf } from './account';
 import { addressesIn, textOfLogs, textOfTemporal } from './address-scan';
 import { Conservation } from './conservation';
 import { FaultStack, until, WINDOW } from './fault-stack';
@@ -115,7 +115,7 @@ test('killed by the mail server on the final dot, before it answers: the message
     expect(account).toMatchObject({ rows: FEW, duplicates: 0, lost: 0, denied: 0 });
     expect(account.unconfirmed).toBeGreaterThan(0);
     expect(account.unconfirmed).toBeLessThanOrEqual(WINDOW);
-    expect(await small.tokens(runId, 'UNCONFIRMED')).toContain(atDeath);
+    expect(await ledgerTokens(small, runId)).toContainEqual({ token: atDeath, status: 'UNCONFIRMED' });
     await stack.stopDelivery();
   } finally {
     await server.stop();

@@ -233,16 +233,6 @@ export class CampaignWorld {
     }
   }
 
-  /** Tokens (left part of the Message-ID) of rows in a status. */
-  async tokens(runId: string, status: string): Promise<Set<string>> {
-    const rows = await many<{ token: string }>(
-      this.db,
-      sql`SELECT replace(source_id::text, '-', '') || '.' || replace(id::text, '-', '') AS token
-          FROM deliveries WHERE source_id = ${runId} AND status = ${status}`,
-    );
-    return new Set(rows.map((row) => row.token));
-  }
-
   async close(): Promise<void> {
     await Promise.allSettled([this.db.close(), this.temporal.close()]);
   }

@@ -1,5 +1,5 @@
 import { many, sql } from '../../platform/postgres';
-import type { CampaignWorld } from '../support/campaign-world';
+import type { CampaignWorld } from './campaign-world';
 
 /** What became of a closed run: the ledger compared with what the mail server saw, token by token. */
 export interface Account {
@@ -14,6 +14,15 @@ export interface Account {
   unconfirmed: number;
 }
 
+/** Every row of a run by its token, the left part of its Message-ID. */
+export function ledgerTokens(world: CampaignWorld, runId: string): Promise<{ token: string; status: string }[]> {
+  return many(
+    world.db,
+    sql`SELECT replace(source_id::text, '-', '') || '.' || replace(id::text, '-', '') AS token, status
+        FROM deliveries WHERE source_id = ${runId}`,
+  );
+}
+
 /** Takes stock of a run. `accepted`: how often the server accepted each Message-ID, as "left part@domain". */
 export async function accountOf(
   world: CampaignWorld,
@@ -25,11 +34,7 @@ export async function accountOf(
     const key = token.split('@')[0] ?? token;
     seen.set(key, (seen.get(key) ?? 0) + count);
   }
-  const rows = await many<{ token: string; status: string }>(
-    world.db,
-    sql`SELECT replace(source_id::text, '-', '') || '.' || replace(id::text, '-', '') AS token, status
-        FROM deliveries WHERE source_id = ${runId}`,
-  );
+  const rows = await ledgerTokens(world, runId);
   const account: Account = { rows: rows.length, byStatus: {}, duplicates: 0, lost: 0, denied: 0, unconfirmed: 0 };
   for (const { token, status } of rows) {
     const times = seen.get(token) ?? 0;
