@@ -13,6 +13,7 @@ const CLEAR: Omit<Facts, 'messageClass'> = {
   suppression: null,
   consent: 'granted',
   categorySubscribed: true,
+  slotUntil: null,
   optInMails: [],
 };
 
@@ -22,12 +23,16 @@ const SITUATIONS: readonly [what: string, change: Partial<Facts>][] = [
   ['its source was cancelled', { source: { ...CLEAR.source, stream: 'CANCELLED' } }],
   ['its source has not begun', { source: { ...CLEAR.source, stream: 'WAITING' } }],
   ['its source is paused', { source: { ...CLEAR.source, stream: 'PAUSED' } }],
-  ['its source was closed (an opt-in was confirmed or expired)', { source: { ...CLEAR.source, open: false } }],
+  [
+    'its source was closed (an opt-in was confirmed or expired, an enrolment has ended)',
+    { source: { ...CLEAR.source, open: false } },
+  ],
   ['it has waited past its expiry', { expiresAt: BEFORE }],
   [
     'it is outside the send window',
     { source: { ...CLEAR.source, window: { start: '20:00', end: '21:00', timezone: 'UTC' } } },
   ],
+  ['the slot that it was planned for has passed', { slotUntil: BEFORE }],
   ['its approval is void', { approval: 'void' }],
   ['the contact was erased', { contact: { erased: true, status: 'ACTIVE' } }],
   ['the address is suppressed', { suppression: { scope: 'address', reason: 'MANUAL' } }],

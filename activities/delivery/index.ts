@@ -38,7 +38,7 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
         {
           workspaceId: lane.workspaceId,
           laneId: input.laneId,
-          urgent: lane.kind !== 'pool',
+          urgent: lane.kind === 'opt-in' || lane.kind === 'transactional',
           share: input.share ?? { part: 0, of: 1 },
         },
         context.cancellationSignal,

@@ -56,8 +56,9 @@ export class MessageContents {
   }
 
   /** The content of a message; loaded once. */
-  async load(workspaceId: string, messageId: string): Promise<LoadedContent> {
-    const known = this.loaded.get(messageId);
+  async load(workspaceId: string, messageId: string, mailbox?: DueRow['mailbox']): Promise<LoadedContent> {
+    const key = mailbox ? `${messageId} ${Object.values(mailbox).join(' ')}` : messageId;
+    const known = this.loaded.get(key);
     if (known) return known;
     const [message, workspace] = await Promise.all([
       findMessage(this.deps.db, workspaceId, messageId),
@@ -67,6 +68,7 @@ export class MessageContents {
       ),
     ]);
     if (!message || !workspace) throw new Error('a delivery refers to a message that does not exist');
+    if (mailbox) Object.assign(message, sentFrom(mailbox));
     const bulk = message.origin !== 'TEMPLATE';
     const content: LoadedContent = {
       message,
@@ -75,7 +77,9 @@ export class MessageContents {
         from: { name: message.fromName, address: message.fromEmail },
         replyTo: message.replyTo ? { name: '', address: message.replyTo } : null,
         listId: bulk ? `${workspace.slug}.${workspace.message_domain}` : null,
-        feedbackId: bulk ? `${message.campaignId ?? 'test'}:${workspaceId}:bulk:sally` : null,
+        feedbackId: bulk
+          ? `${message.campaignId ?? (message.origin === 'STEP' ? 'sequence' : 'test')}:${workspaceId}:bulk:sally`
+          : null,
         autoSubmitted: !bulk,
         extra: {},
       }),
@@ -86,7 +90,7 @@ export class MessageContents {
       const [oldest] = this.loaded.keys();
       if (oldest) this.loaded.delete(oldest);
     }
-    this.loaded.set(messageId, content);
+    this.loaded.set(key, content);
     return content;
   }
 
@@ -118,9 +122,10 @@ export class MessageContents {
     name: string,
   ): Promise<OutgoingMessage> {
     const reference = { sourceId: due.source_id, deliveryId: due.id, messageId: due.message_id };
-    const unsubscribeUrl = content.unsubscribe
-      ? `${this.linkBase}/u/${sealMessageToken(this.deps.keyring, 'message-unsubscribe', reference)}`
+    const unsubscribeToken = content.unsubscribe
+      ? sealMessageToken(this.deps.keyring, 'message-unsubscribe', reference)
       : null;
+    const unsubscribeUrl = unsubscribeToken === null ? null : `${this.linkBase}/u/${unsubscribeToken}`;
     const tracking = content.message.tracking
       ? sealMessageToken(this.deps.keyring, 'message-tracking', reference)
       : null;
@@ -139,7 +144,8 @@ export class MessageContents {
       delivery: due.context,
       system: {
         unsubscribe_url: unsubscribeUrl ?? undefined,
-        preferences_url: unsubscribeUrl ?? undefined,
+        // The preference centre opens with the unsubscribe token: one more seal would cost 10 µs a message.
+        preferences_url: unsubscribeToken === null ? undefined : `${this.linkBase}/preferences/${unsubscribeToken}`,
         confirm_url: this.confirmUrl(due),
         _click_base: tracking ? `${this.linkBase}/t/c/${tracking}.` : undefined,
         _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
@@ -152,6 +158,7 @@ export class MessageContents {
       html: rendered.html,
       messageId: `${messageIdOf(due.source_id, due.id)}@${content.messageDomain}`,
       date: new Date(),
+      thread: due.thread ?? [],
       unsubscribeUrl,
       encoding: form.eightBitMime && form.signer === null ? '8bit' : '7bit',
     });
@@ -181,6 +188,11 @@ export class MessageContents {
     if (!result.ok) throw new Error(result.error.message);
     return result.value;
   }
+}
+
+/** The message as it leaves a mailbox; the planner has made sure that its approval covers the mailbox. */
+function sentFrom(mailbox: NonNullable<DueRow['mailbox']>): Pick<FrozenMessage, 'fromEmail' | 'fromName' | 'replyTo'> {
+  return { fromEmail: mailbox.email, fromName: mailbox.name, replyTo: mailbox.reply_to };
 }
 
 /** Left part of the Message-ID: both ids, so that a bounce finds its row in its partition. Constant over attempts. */

@@ -21,6 +21,8 @@ export interface Batch {
   key: string;
   stream: ActiveStream;
   fromEmail: string;
+  /** The mailbox's provider, fixed when the row was planned; null = routes are chosen late. */
+  providerId: string | null;
   rows: DueRow[];
 }
 
@@ -128,7 +130,7 @@ export class ReadAheadBuffer {
       const stream = byId.get(row.stream_id);
       if (!stream || this.held.has(row.id)) continue;
       const content = await this.process.contents.load(row.workspace_id, row.message_id);
-      this.hold(stream, content.message.fromEmail, row);
+      this.hold(stream, row.mailbox?.email ?? content.message.fromEmail, row);
     }
   }
 
@@ -142,6 +144,7 @@ export class ReadAheadBuffer {
       return {
         streamId: stream.id,
         runId: stream.run_id,
+        sourceType: stream.source_type,
         mxGroup,
         limit: (busy === 0 || this.busy.has(key) ? share : LEAST_PER_PAIR) + (this.heldOfPair.get(key) ?? 0),
         from: this.cursors.get(key) ?? null,
@@ -176,7 +179,13 @@ export class ReadAheadBuffer {
 
   private hold(stream: ActiveStream, fromEmail: string, row: DueRow): void {
     const key = `${stream.id} ${fromEmail}`;
-    const batch = this.batches.get(key) ?? { key, stream, fromEmail, rows: [] };
+    const batch = this.batches.get(key) ?? {
+      key,
+      stream,
+      fromEmail,
+      providerId: row.mailbox?.provider_id ?? null,
+      rows: [],
+    };
     batch.rows.push(row);
     this.batches.set(key, batch);
     this.waiting += 1;

@@ -22,7 +22,7 @@ const approvalState = z.enum(['NONE', 'SUBMITTED', 'APPROVED', 'REJECTED', 'VOID
 const summary = z
   .object({
     id: z.uuid(),
-    origin: z.enum(['CAMPAIGN', 'TEMPLATE', 'TEST']),
+    origin: z.enum(['CAMPAIGN', 'TEMPLATE', 'TEST', 'STEP']),
     campaign_id: z.uuid().nullable(),
     template_id: z.uuid().nullable(),
     template_version: z.number().int().nullable(),

@@ -9,7 +9,7 @@ export const deliveryDocument = z
     source_id: z
       .uuid()
       .openapi({ description: 'Campaign run, opt-in request or API request; with `id` the row’s key.' }),
-    source_type: z.enum(['CAMPAIGN', 'OPT_IN', 'TRANSACTIONAL', 'TEST']),
+    source_type: z.enum(['CAMPAIGN', 'OPT_IN', 'TRANSACTIONAL', 'TEST', 'SEQUENCE']),
     step_key: z.string(),
     campaign_id: z.uuid().nullable(),
     contact_id: z.uuid().nullable(),

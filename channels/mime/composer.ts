@@ -8,6 +8,7 @@ import {
   messageIdField,
   oneLine,
   textField,
+  threadFields,
 } from './header';
 import { MimeError } from './mime-error';
 import {
@@ -45,6 +46,8 @@ export interface PersonalPart {
   /** id@domain, without angle brackets. */
   messageId: string;
   date: Date;
+  /** Message-IDs of the mails that this one continues, oldest first, without angle brackets; absent for none. */
+  thread?: readonly string[];
   /** RFC 8058: where one POST unsubscribes; adds List-Unsubscribe and List-Unsubscribe-Post. Null for none. */
   unsubscribeUrl: string | null;
   /** `7bit` for servers without 8BITMIME and for messages that are to be signed. */
@@ -85,7 +88,7 @@ export function createComposer(fixed: FixedHeader): Compose {
 
   return (personal) => {
     const to = addressField('To', personal.to, 'to');
-    let header = `${before}${to.line}${textField('Subject', personal.subject)}${dateField(personal.date)}${messageIdField(personal.messageId)}`;
+    let header = `${before}${to.line}${textField('Subject', personal.subject)}${dateField(personal.date)}${messageIdField(personal.messageId)}${threadFields(personal.thread ?? [])}`;
     if (personal.unsubscribeUrl !== null) {
       const url = checkUrl(personal.unsubscribeUrl, 'unsubscribeUrl');
       header += `List-Unsubscribe: <${url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n`;

@@ -122,6 +122,23 @@ export function messageIdField(messageId: string): string {
   return `Message-ID: <${messageId}>\r\n`;
 }
 
+/** References that a mail carries at most: the first and the newest (RFC 5322 section 3.6.4 asks for no more). */
+const MOST_REFERENCES = 20;
+
+/** In-Reply-To and References (RFC 5322 section 3.6.4); nothing for the first mail of a thread. */
+export function threadFields(thread: readonly string[]): string {
+  const newest = thread.at(-1);
+  if (newest === undefined) return '';
+  for (const messageId of thread) {
+    if (messageId.length > 250 || !MESSAGE_ID.test(messageId)) {
+      throw new MimeError('thread', 'must hold Message-IDs that look like id@domain');
+    }
+  }
+  const kept =
+    thread.length <= MOST_REFERENCES ? thread : [...thread.slice(0, 1), ...thread.slice(1 - MOST_REFERENCES)];
+  return `In-Reply-To: <${newest}>\r\nReferences: ${kept.map((messageId) => `<${messageId}>`).join('\r\n ')}\r\n`;
+}
+
 const URL_TEXT = /^(?:https?|mailto):[!-;=?-~]+$/;
 
 /** @throws MimeError unless it is an absolute URL in ASCII without white space and angle brackets */

@@ -1,7 +1,7 @@
 import { type CompiledContent, canonicalHash } from '../../domain/content';
 import { one, type Queryable, sql } from '../../platform/postgres';
 
-export type MessageOrigin = 'CAMPAIGN' | 'TEMPLATE' | 'TEST';
+export type MessageOrigin = 'CAMPAIGN' | 'TEMPLATE' | 'TEST' | 'STEP';
 export type ApprovalState = 'NONE' | 'SUBMITTED' | 'APPROVED' | 'REJECTED' | 'VOIDED';
 
 /** Whom a campaign's message goes to; ids only. */
@@ -24,6 +24,8 @@ export interface FrozenContent {
   previewText: string;
   fromName: string;
   fromEmail: string;
+  /** From addresses that may be used instead: a sequence's mailboxes. Absent or null: `fromEmail` alone. */
+  permittedSenders?: string[] | null;
   replyTo: string | null;
   categoryId: string | null;
   purposeId: string | null;
@@ -61,7 +63,7 @@ export function messageHash(content: FrozenContent): string {
     text: content.text,
     preview_text: content.previewText,
     from: { name: content.fromName, email: content.fromEmail, reply_to: content.replyTo },
-    permitted_senders: [content.fromEmail],
+    permitted_senders: content.permittedSenders ?? [content.fromEmail],
     category_id: content.categoryId,
     purpose_id: content.purposeId,
     template_context: content.templateContext,
@@ -87,11 +89,11 @@ export async function insertMessage(
   const row = await one<{ id: string }>(
     tx,
     sql`INSERT INTO messages (workspace_id, origin, campaign_id, template_id, template_version, subject, html, text,
-          preview_text, from_name, from_email, reply_to, category_id, purpose_id, template_context, template_defaults,
+          preview_text, from_name, from_email, permitted_senders, reply_to, category_id, purpose_id, template_context, template_defaults,
           tracking, audience, compiled, sha256, approval, authors, submitted_by, submitted_at)
         VALUES (${message.workspaceId}, ${message.origin}, ${message.campaignId}, ${message.templateId},
           ${message.templateVersion}, ${message.subject}, ${message.html}, ${message.text}, ${message.previewText},
-          ${message.fromName}, ${message.fromEmail}, ${message.replyTo}, ${message.categoryId}, ${message.purposeId},
+          ${message.fromName}, ${message.fromEmail}, ${message.permittedSenders ?? null}, ${message.replyTo}, ${message.categoryId}, ${message.purposeId},
           ${JSON.stringify(message.templateContext)}, ${JSON.stringify(message.templateDefaults)}, ${message.tracking},
           ${message.audience === null ? null : JSON.stringify(message.audience)}, ${JSON.stringify(compiled)}, ${sha256},
           ${message.approval}, ${message.authors}, ${message.submittedBy},
@@ -142,6 +144,7 @@ interface MessageRow {
   preview_text: string;
   from_name: string;
   from_email: string;
+  permitted_senders: string[] | null;
   reply_to: string | null;
   category_id: string | null;
   purpose_id: string | null;
@@ -173,6 +176,7 @@ function toMessage(row: MessageRow): FrozenMessage {
     previewText: row.preview_text,
     fromName: row.from_name,
     fromEmail: row.from_email,
+    permittedSenders: row.permitted_senders,
     replyTo: row.reply_to,
     categoryId: row.category_id,
     purposeId: row.purpose_id,

@@ -20,7 +20,8 @@ export interface GroupKeys {
 }
 
 const LOCK_COLUMNS = `d.workspace_id, d.source_type, d.source_id, d.id, d.contact_id, d.address, d.recipient_name,
-  d.address_hash, d.message_id, d.stream_id, d.channel, d.class, d.expires_at, d.attempts, d.max_attempts, d.data_drops`;
+  d.address_hash, d.message_id, d.stream_id, d.channel, d.class, d.expires_at, d.slot_until,
+  d.attempts, d.max_attempts, d.data_drops`;
 
 // SKIP LOCKED inside a materialised CTE: the planner must not re-evaluate it, and joins must not lock more. One
 // look-up by primary key per id: with "id = ANY" the planner may walk the whole run's part of another index instead.

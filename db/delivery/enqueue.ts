@@ -1,16 +1,16 @@
-import { type LaneKind, MAX_ATTEMPTS, SOURCES, type SourceType } from '../../domain/delivery/ledger';
+import { type ConstantSource, type LaneKind, MAX_ATTEMPTS, SOURCES } from '../../domain/delivery/ledger';
 import { changed, one, type Queryable, sql } from '../../platform/postgres';
 
 /** The lane of a workspace, made when missing. */
-export async function ensureLane(tx: Queryable, workspaceId: string, kind: LaneKind): Promise<string> {
+export async function ensureLane(tx: Queryable, workspaceId: string, kind: LaneKind, key = 'default'): Promise<string> {
   const known = await one<{ id: string }>(
     tx,
-    sql`SELECT id FROM lanes WHERE workspace_id = ${workspaceId} AND kind = ${kind} AND key = 'default'`,
+    sql`SELECT id FROM lanes WHERE workspace_id = ${workspaceId} AND kind = ${kind} AND key = ${key}`,
   );
   if (known) return known.id;
   const made = await one<{ id: string }>(
     tx,
-    sql`INSERT INTO lanes (workspace_id, kind) VALUES (${workspaceId}, ${kind})
+    sql`INSERT INTO lanes (workspace_id, kind, key) VALUES (${workspaceId}, ${kind}, ${key})
         ON CONFLICT (workspace_id, kind, key) DO UPDATE SET kind = excluded.kind RETURNING id`,
   );
   if (!made) throw new Error('a lane could not be made');
@@ -22,7 +22,7 @@ async function ensureConstantStream(
   tx: Queryable,
   workspaceId: string,
   laneId: string,
-  sourceType: Exclude<SourceType, 'CAMPAIGN'>,
+  sourceType: ConstantSource,
 ): Promise<string> {
   const known = await one<{ id: string }>(
     tx,
@@ -33,7 +33,8 @@ async function ensureConstantStream(
     tx,
     sql`INSERT INTO streams (workspace_id, lane_id, source_type, priority)
         VALUES (${workspaceId}, ${laneId}, ${sourceType}, ${SOURCES[sourceType].priority})
-        ON CONFLICT (lane_id, source_type) WHERE source_type <> 'CAMPAIGN' DO UPDATE SET priority = excluded.priority
+        ON CONFLICT (lane_id, source_type) WHERE source_type NOT IN ('CAMPAIGN', 'SEQUENCE')
+        DO UPDATE SET priority = excluded.priority
         RETURNING id`,
   );
   if (!made) throw new Error('a stream could not be made');
@@ -43,7 +44,7 @@ async function ensureConstantStream(
 /** One message to one recipient, outside campaigns (those are materialised in batches). */
 export interface NewDelivery {
   workspaceId: string;
-  sourceType: Exclude<SourceType, 'CAMPAIGN'>;
+  sourceType: ConstantSource;
   /** Opt-in request, API request or test request; a UUIDv7 minted by us. */
   sourceId: string;
   /** Distinguishes messages of one source: "mail-1", "reminder". */

@@ -88,7 +88,7 @@ function overHypotheticalRow(of: ExplainedCampaign): Statement {
       SELECT c.workspace_id, 'CAMPAIGN' AS source_type, coalesce(c.run_id, ${nil}::uuid) AS source_id, NULL::uuid AS id,
         contact.id AS contact_id, NULL::text AS address, NULL::text AS recipient_name, NULL::bytea AS address_hash,
         coalesce(c.message_id, ${nil}::uuid) AS message_id, coalesce(c.stream_id, ${nil}::uuid) AS stream_id, c.channel,
-        'bulk' AS class, NULL::timestamptz AS expires_at
+        'bulk' AS class, NULL::timestamptz AS expires_at, NULL::timestamptz AS slot_until
       FROM campaign c JOIN contacts contact ON contact.workspace_id = c.workspace_id AND contact.id = ${of.contactId})
     SELECT row.source_id, row.id, NULL AS status, NULL AS reason, ${text(FACTS_COLUMNS)}, sally_now() AS now
     FROM row ${text(FACTS_JOINS)}`,

@@ -10,10 +10,17 @@ export const FACTS_COLUMNS = `
   row.class AS message_class, row.source_type,
   s.state AS stream_state, s.send_window,
   least(row.expires_at, s.expires_at) AS expires_at,
-  CASE WHEN row.source_type <> 'CAMPAIGN' THEN 'not-needed'
+  CASE WHEN row.source_type NOT IN ('CAMPAIGN', 'SEQUENCE') THEN 'not-needed'
        WHEN m.approval = 'APPROVED' AND (r.sha256 IS NULL OR r.sha256 = m.sha256) THEN 'valid'
        ELSE 'void' END AS approval,
-  CASE WHEN row.source_type = 'OPT_IN' THEN coalesce(q.status = 'OPEN', false) ELSE true END AS source_open,
+  CASE WHEN row.source_type = 'OPT_IN' THEN coalesce(q.status = 'OPEN', false)
+       WHEN row.source_type = 'SEQUENCE' THEN EXISTS (
+         SELECT 1 FROM sequence_enrolments e JOIN sequences sq ON sq.workspace_id = e.workspace_id AND sq.id = e.sequence_id
+         WHERE e.workspace_id = row.workspace_id AND e.id = row.source_id AND e.status = 'ACTIVE' AND NOT EXISTS (
+           SELECT 1 FROM audience_members g WHERE g.workspace_id = e.workspace_id AND g.audience_id = sq.goal_audience_id
+             AND g.contact_id = e.contact_id))
+       ELSE true END AS source_open,
+  row.slot_until,
   row.contact_id IS NOT NULL AS has_contact,
   c.erased_at IS NOT NULL AS contact_erased, c.status AS contact_status, c.version AS contact_version,
   coalesce(c.email, row.address) AS email, c.first_name, c.last_name, row.recipient_name,
@@ -64,6 +71,7 @@ export interface FactsRow {
   category_subscribed: boolean;
   address_suppression: 'BOUNCE' | 'COMPLAINT' | 'MANUAL' | null;
   domain_suppression: 'BOUNCE' | 'COMPLAINT' | 'MANUAL' | null;
+  slot_until: Date | null;
   opt_in_mails: Date[] | null;
 }
 
@@ -85,6 +93,7 @@ export function toFacts(row: FactsRow): Facts {
         : null,
     consent: row.consent,
     categorySubscribed: row.category_subscribed,
+    slotUntil: row.slot_until,
     optInMails: row.opt_in_mails ?? [],
   };
 }

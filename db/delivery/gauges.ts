@@ -29,7 +29,7 @@ export async function laneGauges(db: Database): Promise<LaneGauge[]> {
           FROM open o)
         SELECT k.kind, coalesce(sum(w.queued), 0)::bigint AS queued,
           coalesce(greatest(0, extract(epoch FROM sally_now() - min(w.oldest))), 0)::float8 AS oldest
-        FROM (VALUES ('opt-in'), ('transactional'), ('pool')) AS k (kind) LEFT JOIN waiting w ON w.kind = k.kind
+        FROM (VALUES ('opt-in'), ('transactional'), ('pool'), ('mailboxes')) AS k (kind) LEFT JOIN waiting w ON w.kind = k.kind
         GROUP BY k.kind`,
   );
   return rows.map((row) => ({ kind: row.kind, queued: row.queued, oldestDueSeconds: row.oldest }));

@@ -29,6 +29,7 @@ export function activeStreams(db: Queryable, laneId: string): Promise<ActiveStre
 export interface ReadAheadPair {
   streamId: string;
   runId: string | null;
+  sourceType: SourceType;
   mxGroup: string;
   limit: number;
   /** Rows due before this were seen in this drain; skips index entries of rows that have left the queue. */
@@ -62,18 +63,34 @@ export interface DueRow {
   time_zone: string | null;
   tags: string[] | null;
   fields: Record<string, unknown> | null;
+  /** Of a sequence's row: the mailbox that it was planned for. Null: it is gone. */
+  mailbox?: { id: string; email: string; name: string; reply_to: string | null; provider_id: string } | null;
+  /** Message-IDs of the mails that came before in the thread, oldest first. */
+  thread?: string[];
 }
 
 const SOURCE_FILTER = {
   run: 'd.source_id = p.run_id',
   any: "d.source_id >= sally_uuid_v7_floor(sally_now() - interval '60 days')",
+  // An enrolment may wait for months.
+  enrolment: 'true',
 };
+
+// Where the provider replaced the Message-ID, replies refer to the one that was finally used.
+const MAILBOX_COLUMNS = `,
+      (SELECT jsonb_build_object('id', b.id, 'email', b.email, 'name', b.display_name, 'reply_to', b.reply_to, 'provider_id', b.provider_id)
+       FROM mailboxes b WHERE b.workspace_id = d.workspace_id AND b.id = d.mailbox_id) AS mailbox,
+      ARRAY(SELECT coalesce(e.rfc_message_id,
+          replace(e.source_id::text, '-', '') || '.' || replace(e.id::text, '-', '') || '@' || w.message_domain)
+        FROM deliveries e JOIN workspaces w ON w.id = e.workspace_id
+        WHERE e.source_id = d.source_id AND e.status = 'SENT' ORDER BY e.sent_at) AS thread`;
 
 function readAheadText(source: keyof typeof SOURCE_FILTER, parted: boolean): string {
   return `
     SELECT d.workspace_id, d.source_type, d.source_id, d.id, d.stream_id, d.mx_group, d.message_id, d.contact_id, d.class,
       d.attempts, d.max_attempts, d.data_drops, d.not_before, d.expires_at, d.context, d.address, d.recipient_name,
       c.version AS contact_version, c.email, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields
+      ${source === 'enrolment' ? MAILBOX_COLUMNS : ''}
     FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[]) AS p (stream_id, run_id, mx_group, rows, after)
     CROSS JOIN LATERAL (
       SELECT * FROM deliveries d
@@ -85,6 +102,11 @@ function readAheadText(source: keyof typeof SOURCE_FILTER, parted: boolean): str
     LEFT JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = d.contact_id`;
 }
 
+function sourceOf(pair: ReadAheadPair): keyof typeof SOURCE_FILTER {
+  if (pair.runId !== null) return 'run';
+  return pair.sourceType === 'SEQUENCE' ? 'enrolment' : 'any';
+}
+
 /** Reads due rows without locks, a fair share of every pair. */
 export async function readAhead(
   db: Queryable,
@@ -93,8 +115,8 @@ export async function readAhead(
   share: DrainShare,
 ): Promise<DueRow[]> {
   const found: DueRow[] = [];
-  for (const source of ['run', 'any'] as const) {
-    const chosen = pairs.filter((pair) => (pair.runId !== null) === (source === 'run'));
+  for (const source of ['run', 'any', 'enrolment'] as const) {
+    const chosen = pairs.filter((pair) => sourceOf(pair) === source);
     if (chosen.length === 0) continue;
     const parted = share.of > 1;
     const { rows } = await db.query<DueRow>({

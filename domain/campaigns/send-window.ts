@@ -95,6 +95,29 @@ function findOpening(window: SendWindow, now: number): Answer {
   throw new RangeError('send window: never opens');
 }
 
+/** One opening of a window. */
+export interface OpenInterval {
+  readonly opens: Date;
+  readonly closes: Date;
+}
+
+/**
+ * The openings of a window that overlap [from, to), in order and uncut. None on dates on which it is empty.
+ * @throws RangeError if the window has problems (see `sendWindowProblems`).
+ */
+export function openingsBetween(window: SendWindow, from: Date, to: Date): OpenInterval[] {
+  const problem = sendWindowProblems(window)[0];
+  if (problem !== undefined) throw new RangeError(`send window: ${problem.field} ${problem.message}`);
+  const first = startOfWallDay(wallAt(window.timezone, from.getTime())) - 2 * DAY;
+  const openings: OpenInterval[] = [];
+  for (let day = first; day <= wallAt(window.timezone, to.getTime()) + DAY; day += DAY) {
+    const interval = windowOfDay(window, day);
+    if (interval === null || interval.closes <= from.getTime() || interval.opens >= to.getTime()) continue;
+    openings.push({ opens: new Date(interval.opens), closes: new Date(interval.closes) });
+  }
+  return openings;
+}
+
 function windowOfDay(window: SendWindow, day: number): { opens: number; closes: number } | null {
   if (window.weekdays !== undefined && !window.weekdays.includes(weekdayOf(day))) return null;
   const start = requiredMinutes(window.start);

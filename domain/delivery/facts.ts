@@ -15,7 +15,7 @@ export interface Facts {
     stream: StreamState;
     /** Per-day send window of the stream, null = always. */
     window: SendWindow | null;
-    /** False when an opt-in request is no longer open: its mail has no purpose any more. */
+    /** False when an opt-in request is no longer open, or an enrolment has ended: its mail has no purpose any more. */
     open: boolean;
   };
   /** The earlier of the row's and the stream's; null = waits for ever. */
@@ -32,6 +32,8 @@ export interface Facts {
   consent: ConsentStatus | null;
   /** False when the contact left the message's preference category. */
   categorySubscribed: boolean;
+  /** When the window of a planned row's slot closes; null = the row has no slot. */
+  slotUntil: Date | null;
   /** Opt-in mails begun to this address in the last 24 hours, oldest first. */
   optInMails: Date[];
 }

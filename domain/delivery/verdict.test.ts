@@ -31,6 +31,7 @@ const factsOf = fc.record<Facts>({
   ),
   consent: fc.constantFrom(null, 'granted', 'denied', 'pending'),
   categorySubscribed: fc.boolean(),
+  slotUntil: fc.constantFrom(null, ago(1), ago(-1)),
   optInMails: fc
     .array(fc.integer({ min: 0, max: 30 }), { maxLength: 6 })
     .map((hours) => hours.sort((a, b) => b - a).map(ago)),

@@ -9,6 +9,7 @@ export type VerdictReason =
   | 'SOURCE_PAUSED'
   | 'SOURCE_CLOSED'
   | 'OUTSIDE_SEND_WINDOW'
+  | 'SLOT_MISSED'
   | 'EXPIRED'
   | 'APPROVAL_VOID'
   | 'CONTACT_ERASED'
@@ -38,6 +39,8 @@ const OK: Verdict = { kind: 'OK' };
 /** Most opt-in mails to one address in any rolling 24 hours, over all purposes, reminders included. */
 export const OPT_IN_MAILS_PER_DAY = 3;
 const DAY = 24 * 3600 * 1000;
+/** How long a row without a slot is left alone. */
+const SLOT_RETRY = 3600 * 1000;
 
 interface Check {
   /** Name in explanations and in the docs' matrix. */
@@ -85,6 +88,15 @@ export const CHECKS: readonly Check[] = [
       const opening = nextOpening(source.window, now);
       return opening.open ? OK : { kind: 'DEFER', reason: 'OUTSIDE_SEND_WINDOW', until: opening.opensAt };
     },
+  },
+  {
+    name: 'slot',
+    classes: ['journey'],
+    // The planner looks every 15 minutes for rows that have missed their slot, and gives them another.
+    judge: ({ slotUntil }, now) =>
+      slotUntil !== null && slotUntil <= now
+        ? { kind: 'DEFER', reason: 'SLOT_MISSED', until: new Date(now.getTime() + SLOT_RETRY) }
+        : OK,
   },
   {
     name: 'approval',

@@ -1,0 +1,4 @@
+/** Rules of sequences. Pure; `contract` alone is for workflows too. */
+export * from './contract';
+export * from './planner';
+export * from './waiting';
