@@ -1,0 +1,159 @@
+import type { Alignment, Blocked, RouteCandidate, RouteChoice, RouteRecipient, RoutingPolicy } from './candidate';
+
+/** How soon to look again where only an operator can help. */
+const LOOK_AGAIN_MS = 30_000;
+const POOR = 50;
+const CRITICAL = 30;
+
+interface Ranked {
+  position: number;
+  candidate: RouteCandidate;
+  preferred: number;
+  affinity: number;
+  tier: number;
+  order: number;
+}
+
+/**
+ * The route of one message: the first choice by preferred providers, affinity, health and strategy, or, where that
+ * one takes nothing and the policy allows it, the next that keeps the From address as well authenticated. Pure and
+ * deterministic: the same message goes the same way at every look, whatever the order of the candidates. `now` is on the
+ * clock of `blocked.until`.
+ */
+export function chooseRoute(
+  candidates: readonly RouteCandidate[],
+  recipient: RouteRecipient,
+  policy: RoutingPolicy,
+  now: number,
+): RouteChoice {
+  if (candidates.length === 0) return { kind: 'none', cause: 'NO_SENDER', retryInMs: LOOK_AGAIN_MS };
+  const ranked = rank(candidates, recipient, policy);
+  const [first] = ranked;
+  if (!first) return { kind: 'none', cause: 'MISALIGNED', retryInMs: LOOK_AGAIN_MS };
+  let soonest: { cause: Blocked; until: number } | null = null;
+  let moved: Blocked | null = null;
+  for (const entry of ranked) {
+    const { candidate, position } = entry;
+    if (entry !== first && losesAlignment(first.candidate.alignment, candidate.alignment)) continue;
+    const blocked = blockedNow(candidate, now);
+    if (blocked === null) {
+      const reason = describe(entry, ranked.length, recipient, policy, moved);
+      return { kind: 'route', position, reason, probe: candidate.probe };
+    }
+    moved ??= blocked.cause;
+    if (soonest === null || blocked.until < soonest.until) soonest = blocked;
+    if (!policy.fallbackEnabled || (blocked.cause === 'CAPACITY' && !policy.movesOnCapacity)) {
+      soonest = blocked;
+      break;
+    }
+  }
+  if (soonest === null) return { kind: 'none', cause: 'NO_SENDER', retryInMs: LOOK_AGAIN_MS };
+  return { kind: 'none', cause: soonest.cause, retryInMs: Math.max(0, soonest.until - now) };
+}
+
+/** What a choice depends on besides its candidates: lets callers choose once for many messages. */
+export function choiceDependsOn(
+  candidates: readonly RouteCandidate[],
+  policy: RoutingPolicy,
+): 'nothing' | 'group' | 'row' {
+  if (candidates.length <= 1) return 'nothing';
+  if (policy.strategy !== 'priority') return 'row';
+  const byGroup = candidates.some(({ mxGroups, health }) => mxGroups.length > 0 || health.byGroup.size > 0);
+  return byGroup ? 'group' : 'nothing';
+}
+
+function blockedNow({ blocked }: RouteCandidate, now: number): { cause: Blocked; until: number } | null {
+  return blocked !== null && blocked.until > now ? blocked : null;
+}
+
+/** Candidates in the order in which they are asked; those that would break alignment are not among them. */
+function rank(candidates: readonly RouteCandidate[], recipient: RouteRecipient, policy: RoutingPolicy): Ranked[] {
+  const ranked: Ranked[] = [];
+  for (const [position, candidate] of candidates.entries()) {
+    const { alignment, mxGroups } = candidate;
+    if (alignment.closed && !(alignment.dkim && alignment.spf)) continue;
+    const health = candidate.health.byGroup.get(recipient.mxGroup) ?? candidate.health.overall;
+    const preferred = policy.preferredProviders.indexOf(candidate.providerId);
+    ranked.push({
+      position,
+      candidate,
+      preferred: preferred === -1 ? policy.preferredProviders.length : preferred,
+      affinity: mxGroups.length === 0 ? 1 : mxGroups.includes(recipient.mxGroup) ? 0 : 2,
+      tier: health === null || health >= POOR ? 0 : health >= CRITICAL ? 1 : 2,
+      order: orderOf(candidate, recipient, policy, health),
+    });
+  }
+  return ranked.sort(
+    (a, b) =>
+      a.preferred - b.preferred ||
+      a.affinity - b.affinity ||
+      a.tier - b.tier ||
+      a.order - b.order ||
+      (a.candidate.id < b.candidate.id ? -1 : a.candidate.id > b.candidate.id ? 1 : 0),
+  );
+}
+
+/**
+ * Priority: as numbered, better health first among equals. Else weighted rendezvous hashing: the first choice falls on
+ * each candidate in proportion to its weight, and what one does not take is dealt out to the others by theirs.
+ */
+function orderOf(
+  candidate: RouteCandidate,
+  recipient: RouteRecipient,
+  policy: RoutingPolicy,
+  health: number | null,
+): number {
+  switch (policy.strategy) {
+    case 'priority':
+      return candidate.priority + (100 - (health ?? 100)) / 1_000;
+    case 'weighted':
+      return rendezvous(recipient.deliveryId, candidate.id, candidate.weight * ((health ?? 100) / 100));
+    case 'round-robin':
+      return rendezvous(recipient.deliveryId, candidate.id, 1);
+  }
+}
+
+function rendezvous(deliveryId: string, candidateId: string, weight: number): number {
+  return weight > 0 ? -Math.log(fraction(deliveryId, candidateId)) / weight : Number.MAX_VALUE;
+}
+
+/** A number in (0, 1), evenly spread: FNV-1a over both ids, then the finaliser of MurmurHash3. */
+function fraction(deliveryId: string, candidateId: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [deliveryId, candidateId]) {
+    for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (((hash ^ (hash >>> 16)) >>> 0) + 0.5) / 2 ** 32;
+}
+
+/** A move must not lose what authenticates the From address at the first choice. */
+function losesAlignment(from: Alignment, to: Alignment): boolean {
+  return (from.dkim && !to.dkim) || (from.spf && !to.spf);
+}
+
+/** Why this one, for the ledger: no names, no addresses. */
+function describe(
+  entry: Ranked,
+  all: number,
+  recipient: RouteRecipient,
+  policy: RoutingPolicy,
+  moved: Blocked | null,
+): string {
+  const { candidate } = entry;
+  const parts = [
+    all === 1
+      ? 'only route'
+      : policy.strategy === 'priority'
+        ? `priority ${candidate.priority}`
+        : policy.strategy === 'weighted'
+          ? `weight ${candidate.weight}`
+          : `round-robin of ${all}`,
+  ];
+  if (entry.preferred < policy.preferredProviders.length) parts.push('preferred provider');
+  if (entry.affinity === 0) parts.push(`for ${recipient.mxGroup}`);
+  if (moved !== null) parts.push(`failover: ${moved}`);
+  if (candidate.probe) parts.push('probe of an open breaker');
+  return parts.join('; ');
+}

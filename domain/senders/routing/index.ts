@@ -1,0 +1,3 @@
+export * from './alignment';
+export * from './candidate';
+export { choiceDependsOn, chooseRoute } from './choose';
