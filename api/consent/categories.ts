@@ -1,7 +1,8 @@
-import { insertCategory, listCategories } from '../../db/consent';
+import { insertCategory, listCategories, lockCategory, updateCategory } from '../../db/consent';
+import { notFound, Problem } from '../http/problem';
 import { defineRoute } from '../http/route';
 import { cutPage, decodeCursor, pageQuery } from '../http/schemas';
-import { category, categoryPage, newCategory, showCategory } from './schemas';
+import { category, categoryChange, categoryPage, categoryParams, newCategory, showCategory } from './schemas';
 
 const BASE = '/workspaces/{ws}/preference-categories';
 const TAG = 'Consent';
@@ -43,6 +44,40 @@ export const categoryRoutes = [
         new: body,
       });
       return { status: 201, body: showCategory(row) };
+    },
+  }),
+  defineRoute({
+    operationId: 'updatePreferenceCategory',
+    method: 'patch',
+    path: `${BASE}/{category_id}`,
+    tag: TAG,
+    summary: 'Change what people see of a category',
+    description: 'What contacts chose stays. `translations` replaces all of them.',
+    access: 'workspace',
+    permission: 'consent:write',
+    params: categoryParams,
+    body: categoryChange,
+    responses: { 200: { description: 'The category', schema: category } },
+    async handle(context, { params, body, ifMatch }) {
+      const { tx, workspaceId } = context;
+      const before = await lockCategory(tx, workspaceId, params.category_id);
+      if (!before) throw notFound('preference category');
+      if (ifMatch !== null && ifMatch !== before.version) {
+        throw new Problem('version-mismatch', `The category is at version ${before.version}. Read it again.`);
+      }
+      const row = await updateCategory(tx, workspaceId, before.id, {
+        name: body.name ?? before.name,
+        description: body.description ?? before.description,
+        translations: body.translations ?? before.translations,
+      });
+      await context.audit({
+        action: 'preference_category.update',
+        entityType: 'preference_category',
+        entityId: row.id,
+        old: { name: before.name, description: before.description, translations: before.translations },
+        new: { name: row.name, description: row.description, translations: row.translations },
+      });
+      return { status: 200, body: showCategory(row), version: row.version };
     },
   }),
 ];

@@ -1,18 +1,20 @@
-import { confirmOptIn, findOptInRequest, type OptInRequestRow, renewOptIn } from '../../db/consent';
+import { confirmOptIn, findOptInRequest, findPageTheme, type OptInRequestRow, renewOptIn } from '../../db/consent';
 import {
   OPT_IN_CHANGED_SIGNAL,
   type OptInToken,
   openOptInToken,
   optInWorkflow,
   optInWorkflowId,
+  type PageTheme,
+  themeStyle,
 } from '../../domain/consent';
 import { ensureWorkflow, hintWorkflow } from '../../platform/temporal';
+import { escapeHtml, PAGE_STYLE, page, pageSetting, STYLE_PATH, unknownLink } from '../http/page';
 import { Problem } from '../http/problem';
 import { clientNetwork, limitRate } from '../http/rate-limit';
 import { defineRoute, type PublicContext, type RouteAnswer } from '../http/route';
 import { z } from '../http/schemas';
-import { escapeHtml, PAGE_STYLE, page, STYLE_PATH, unknownLink } from './page';
-import { inBackground, visitorOf } from './visitor';
+import { inBackground, tooMany, visitorOf } from './visitor';
 
 const params = z.object({ token: z.string() });
 const HTML = { contentType: 'text/html' };
@@ -21,33 +23,40 @@ function openToken(context: PublicContext, token: string): OptInToken | null {
   return openOptInToken(context.deps.keyring, token, new Date());
 }
 
+interface Found {
+  request: OptInRequestRow;
+  theme: PageTheme | null;
+}
+
 /** The page of a request's state; `token` goes back into the forms. */
-function statePage(request: OptInRequestRow, token: string, expired: boolean): RouteAnswer {
+function statePage(context: PublicContext, { request, theme }: Found, token: string, expired: boolean): RouteAnswer {
   const sender = request.workspace_name;
+  const setting = pageSetting(context.raw.request, { locale: request.workspace_locale, theme });
+  const { confirm } = setting.texts;
   const state = request.status === 'OPEN' && expired ? 'EXPIRED' : request.status;
   switch (state) {
     case 'OPEN':
-      return page(200, {
-        title: 'Please confirm your subscription',
+      return page(setting, 200, {
+        title: confirm.title,
         sender,
-        content: `<p>${escapeHtml(request.purpose_name)}: you agree to the following.</p>
+        content: `<p>${escapeHtml(confirm.agree(request.purpose_name))}</p>
 <blockquote>${escapeHtml(request.wording)}</blockquote>
-<form method="post" action="/confirm/${escapeHtml(token)}"><button type="submit">Yes, confirm</button></form>
-<p class="note">If you did not ask for this, close this page. Nothing happens without your confirmation.</p>`,
+<form method="post" action="/confirm/${escapeHtml(token)}"><button type="submit">${escapeHtml(confirm.button)}</button></form>
+<p class="note">${escapeHtml(confirm.note)}</p>`,
       });
     case 'CONFIRMED':
-      return page(200, {
-        title: 'Your subscription is confirmed',
+      return page(setting, 200, {
+        title: confirm.doneTitle,
         sender,
-        content: `<p>Thank you. ${escapeHtml(request.purpose_name)} was confirmed with this link. You can unsubscribe at any time with the link in every mail.</p>`,
+        content: `<p>${escapeHtml(confirm.done(request.purpose_name))}</p>`,
       });
     case 'EXPIRED':
     case 'CANCELLED':
-      return page(410, {
-        title: 'This link has expired',
+      return page(setting, 410, {
+        title: confirm.expiredTitle,
         sender,
-        content: `<p>Links in confirmation mails work for a limited time only. Nothing was subscribed. We can send a new mail to the same address.</p>
-<form method="post" action="/confirm/${escapeHtml(token)}/renew"><button type="submit">Send me a new mail</button></form>`,
+        content: `<p>${escapeHtml(confirm.expired)}</p>
+<form method="post" action="/confirm/${escapeHtml(token)}/renew"><button type="submit">${escapeHtml(confirm.renew)}</button></form>`,
       });
   }
 }
@@ -71,6 +80,22 @@ export const confirmPages = [
     },
   }),
   defineRoute({
+    operationId: 'publicTheme',
+    method: 'get',
+    path: '/pages/theme/{theme}',
+    tag: 'Public',
+    summary: "Style sheet of a workspace's colours; its name says all, so it can be kept for ever",
+    access: 'public',
+    hidden: true,
+    params: z.object({ theme: z.string().regex(/^[0-9a-f]{6}-(rounded|square)\.css$/) }),
+    responses: { 200: { description: 'CSS', contentType: 'text/css' } },
+    async handle(_context, { params: { theme } }) {
+      const headers = { 'Content-Type': 'text/css; charset=utf-8', 'Cache-Control': 'public, max-age=86400' };
+      const corners = theme.includes('square') ? 'SQUARE' : 'ROUNDED';
+      return { status: 200, headers, text: themeStyle(theme.slice(0, 6), corners) };
+    },
+  }),
+  defineRoute({
     operationId: 'showConfirmation',
     method: 'get',
     path: '/confirm/{token}',
@@ -82,11 +107,12 @@ export const confirmPages = [
     responses: { 200: { description: 'Page', ...HTML } },
     async handle(context, { params: { token } }) {
       const link = openToken(context, token);
-      if (!link) return unknownLink();
-      const request = await context.deps.db.workspaceTransaction(link.workspaceId, (tx) =>
-        findOptInRequest(tx, link.workspaceId, link.requestId),
-      );
-      return request ? statePage(request, token, link.expired) : unknownLink();
+      if (!link) return unknownLink(pageSetting(context.raw.request));
+      const found = await context.deps.db.workspaceTransaction(link.workspaceId, async (tx) => {
+        const request = await findOptInRequest(tx, link.workspaceId, link.requestId);
+        return request && { request, theme: await findPageTheme(tx, link.workspaceId) };
+      });
+      return found ? statePage(context, found, token, link.expired) : unknownLink(pageSetting(context.raw.request));
     },
   }),
   defineRoute({
@@ -102,17 +128,19 @@ export const confirmPages = [
     async handle(context, { params: { token } }) {
       const { deps } = context;
       const link = openToken(context, token);
-      if (!link) return unknownLink();
+      if (!link) return unknownLink(pageSetting(context.raw.request));
       const { workspaceId, requestId } = link;
       const visitor = visitorOf(context.raw.request);
       const result = await deps.db.workspaceTransaction(workspaceId, async (tx) => {
+        const theme = await findPageTheme(tx, workspaceId);
         if (!link.expired) {
-          return confirmOptIn(tx, { workspaceId, requestId, visitor, httpRequestId: context.requestId });
+          const done = await confirmOptIn(tx, { workspaceId, requestId, visitor, httpRequestId: context.requestId });
+          return done && { ...done, theme };
         }
         const request = await findOptInRequest(tx, workspaceId, requestId);
-        return request && { request, confirmedNow: false };
+        return request && { request, confirmedNow: false, theme };
       });
-      if (!result) return unknownLink();
+      if (!result) return unknownLink(pageSetting(context.raw.request));
       if (result.confirmedNow) {
         inBackground(
           context,
@@ -120,7 +148,7 @@ export const confirmPages = [
           hintWorkflow(deps.temporal, optInWorkflowId(requestId), OPT_IN_CHANGED_SIGNAL),
         );
       }
-      return statePage(result.request, token, link.expired);
+      return statePage(context, result, token, link.expired);
     },
   }),
   defineRoute({
@@ -136,41 +164,40 @@ export const confirmPages = [
     async handle(context, { params: { token } }) {
       const { deps } = context;
       const link = openToken(context, token);
-      if (!link) return unknownLink();
+      if (!link) return unknownLink(pageSetting(context.raw.request));
       try {
         const network = clientNetwork(context.raw.request);
         const limit = deps.config.PUBLIC_REQUESTS_PER_MINUTE;
         await limitRate(deps, 'renew-opt-in', [{ forWhom: network, limit, windowSeconds: 60 }]);
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        const limited = page(error.status, {
-          title: 'Too many requests',
-          content: `<p>${escapeHtml(error.detail)}</p>`,
-        });
-        return { ...limited, headers: { ...limited.headers, ...error.options.headers } };
+        return tooMany(context, error);
       }
       const { workspaceId, requestId } = link;
       const visitor = visitorOf(context.raw.request);
-      const result = await deps.db.workspaceTransaction(workspaceId, (tx) =>
-        renewOptIn(tx, { workspaceId, requestId, visitor, httpRequestId: context.requestId }),
-      );
-      if (!result) return unknownLink();
-      const { request, opened } = result;
+      const result = await deps.db.workspaceTransaction(workspaceId, async (tx) => {
+        const renewed = await renewOptIn(tx, { workspaceId, requestId, visitor, httpRequestId: context.requestId });
+        return renewed && { ...renewed, theme: await findPageTheme(tx, workspaceId) };
+      });
+      if (!result) return unknownLink(pageSetting(context.raw.request));
+      const { request, opened, theme } = result;
+      const setting = pageSetting(context.raw.request, { locale: request.workspace_locale, theme });
+      const { confirm } = setting.texts;
+      const sender = request.workspace_name;
       if (!opened) {
-        if (request.status === 'CONFIRMED') return statePage(request, token, link.expired);
-        return page(410, {
-          title: 'Please sign up again',
-          sender: request.workspace_name,
-          content:
-            '<p>This link belongs to an address that is no longer on file. Please fill in the form once more.</p>',
+        if (request.status === 'CONFIRMED') return statePage(context, result, token, link.expired);
+        return page(setting, 410, {
+          title: confirm.againTitle,
+          sender,
+          content: `<p>${escapeHtml(confirm.again)}</p>`,
         });
       }
       const start = optInWorkflow({ workspaceId, requestId: opened.requestId });
       inBackground(context, opened.requestId, ensureWorkflow(deps.temporal, start));
-      return page(200, {
-        title: 'A new mail is on its way',
-        sender: request.workspace_name,
-        content: `<p>Please use the link in the newest mail. At most three such mails go to one address in a day; if none arrives within a few minutes, look into the spam folder.</p>`,
+      return page(setting, 200, {
+        title: confirm.renewedTitle,
+        sender,
+        content: `<p>${escapeHtml(confirm.renewed)}</p>`,
       });
     },
   }),

@@ -2,6 +2,7 @@ import type { AnyRoute } from '../http/route';
 import { categoryRoutes } from './categories';
 import { confirmPages } from './confirm-pages';
 import { consentRoutes } from './consents';
+import { preferenceRoutes } from './preferences';
 import { purposeRoutes } from './purposes';
 import { signUpRoutes } from './sign-up';
 import { suppressionRoutes } from './suppressions';
@@ -16,4 +17,5 @@ export const consentAreaRoutes: AnyRoute[] = [
   ...suppressionRoutes,
   ...confirmPages,
   ...unsubscribePages,
+  ...preferenceRoutes,
 ];

@@ -1,5 +1,12 @@
-import type { CategoryRow, ConsentEventRow, ConsentRow, PurposeRow } from '../../db/consent';
-import { headerText, id, moment, pageOf, plainText, z } from '../http/schemas';
+import {
+  type CategoryRow,
+  CONSENT_CHANNELS,
+  type ConsentEventRow,
+  type ConsentRow,
+  type PurposeRow,
+} from '../../db/consent';
+import { FREQUENCIES, PAGE_LANGUAGES } from '../../domain/consent';
+import { headerText, id, locale, moment, pageOf, plainText, z } from '../http/schemas';
 
 const key = z
   .string()
@@ -27,7 +34,25 @@ export const purpose = z.object({
 });
 export const purposePage = pageOf(purpose);
 export const wordingList = z.object({
-  items: z.array(z.object({ wording_version: z.number().int(), wording: z.string(), created_at: moment })),
+  items: z.array(
+    z.object({
+      wording_version: z.number().int(),
+      wording: z.string(),
+      translations: z.record(z.string(), z.string()).openapi({ description: 'Locale → the same wording.' }),
+      created_at: moment,
+    }),
+  ),
+});
+export const newTranslation = z.strictObject({
+  wording_version: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .openapi({ description: 'Default: the current one.' }),
+  locale,
+  wording,
 });
 
 export function showPurpose(row: PurposeRow): z.output<typeof purpose> {
@@ -39,13 +64,81 @@ export function showPurpose(row: PurposeRow): z.output<typeof purpose> {
   };
 }
 
-export const newCategory = z.strictObject({ key, name });
-export const category = z.object({ id, key: z.string(), name: z.string(), created_at: moment });
+const description = plainText(1_000);
+const translation = z.strictObject({ name, description: description.optional() });
+const translations = z
+  .strictObject(Object.fromEntries(PAGE_LANGUAGES.map((language) => [language, translation.optional()])))
+  .openapi({ description: 'Name and description by language of the preference page: en, de, fr.' });
+export const newCategory = z.strictObject({
+  key,
+  name,
+  description: description.default(''),
+  translations: translations.default({}),
+});
+export const categoryChange = z
+  .strictObject({
+    name: name.optional(),
+    description: description.optional(),
+    translations: translations.optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, 'Say what to change: name, description or translations.');
+export const categoryParams = z.object({ category_id: id });
+export const category = z.object({
+  id,
+  key: z.string(),
+  name: z.string(),
+  description: z.string(),
+  translations: z.record(z.string(), z.object({ name: z.string(), description: z.string().optional() })),
+  version: z.number().int(),
+  created_at: moment,
+  updated_at: moment,
+});
 export const categoryPage = pageOf(category);
 
 export function showCategory(row: CategoryRow): z.output<typeof category> {
-  return { ...row, created_at: row.created_at.toISOString() };
+  const translated = Object.entries(row.translations).flatMap(([language, texts]) =>
+    texts ? [[language, texts]] : [],
+  );
+  return {
+    ...row,
+    translations: Object.fromEntries(translated),
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
 }
+
+const frequency = z.enum(FREQUENCIES);
+export const preferences = z
+  .object({
+    workspace: z.string().openapi({ description: 'Name of the sender.' }),
+    status: z.enum(['ACTIVE', 'UNSUBSCRIBED', 'BOUNCED', 'COMPLAINED']),
+    categories: z.array(
+      z.object({
+        key: z.string(),
+        name: z.string(),
+        description: z.string(),
+        subscribed: z.boolean(),
+        frequency,
+        updated_at: moment.nullable().openapi({ description: 'Null: never changed.' }),
+      }),
+    ),
+  })
+  .openapi('Preferences');
+export const preferenceChange = z.strictObject({
+  categories: z
+    .array(
+      z
+        .strictObject({ key, subscribed: z.boolean().optional(), frequency: frequency.optional() })
+        .refine((choice) => choice.subscribed !== undefined || choice.frequency !== undefined, {
+          message: 'Say subscribed, frequency or both.',
+        }),
+    )
+    .min(1)
+    .max(500)
+    .refine((choices) => new Set(choices.map((choice) => choice.key)).size === choices.length, {
+      message: 'A category is named twice.',
+    }),
+});
 
 const consentStatus = z.enum(['granted', 'denied', 'pending']);
 
@@ -53,6 +146,7 @@ export const contactParams = z.object({ contact_id: id });
 export const consentParams = z.object({ contact_id: id, purpose_id: id });
 export const consentChange = z.strictObject({
   status: z.enum(['granted', 'denied']),
+  channel: z.enum(CONSENT_CHANNELS).default('email'),
   /** How it is known: `api` for a form of your own, `manual` for a telephone call or a sheet of paper. */
   source: z.enum(['api', 'manual']).default('api'),
   /** The wording that was shown; default the current one. */

@@ -1,25 +1,19 @@
-import { findUnsubscribable, type UnsubscribableDelivery, type UnsubscribeChoice, unsubscribe } from '../../db/consent';
-import { findMessageLinks } from '../../db/tracking';
-import { type MessageReference, openMessageToken } from '../../domain/tracking';
-import { defineRoute, type PublicContext, type RouteAnswer } from '../http/route';
+import {
+  findPageTheme,
+  findUnsubscribable,
+  type UnsubscribableDelivery,
+  type UnsubscribeChoice,
+  unsubscribe,
+} from '../../db/consent';
+import { escapeHtml, type PageSetting, page, pageSetting, unknownLink } from '../http/page';
+import { defineRoute, type RouteAnswer } from '../http/route';
 import { z } from '../http/schemas';
-import { escapeHtml, page, unknownLink } from './page';
+import { openUnsubscribeToken } from './links';
 import { readSmallForm } from './unsubscribe-body';
 import { visitorOf } from './visitor';
 
 const params = z.object({ token: z.string() });
 const HTML = { contentType: 'text/html' };
-
-/** The workspace of a genuine token's message, or null. */
-async function openLink(
-  context: PublicContext,
-  token: string,
-): Promise<{ workspaceId: string; reference: MessageReference } | null> {
-  const reference = openMessageToken(context.deps.keyring, 'message-unsubscribe', token);
-  if (!reference) return null;
-  const message = await findMessageLinks(context.deps.db, reference.messageId);
-  return message && { workspaceId: message.workspaceId, reference };
-}
 
 /** What is to be left. One-click means everything that the sender mails in bulk (RFC 8058, section 2). */
 function choiceOf(form: Map<string, string>): UnsubscribeChoice | null {
@@ -28,37 +22,40 @@ function choiceOf(form: Map<string, string>): UnsubscribeChoice | null {
   return choice === 'everything' || choice === 'category' ? choice : null;
 }
 
-function askPage(delivery: UnsubscribableDelivery, token: string): RouteAnswer {
+function askPage(setting: PageSetting, delivery: UnsubscribableDelivery, token: string): RouteAnswer {
   const sender = delivery.workspace_name;
-  if (delivery.contact_status === 'UNSUBSCRIBED') return donePage(delivery, 'everything');
+  if (delivery.contact_status === 'UNSUBSCRIBED') return donePage(setting, delivery, 'everything');
+  const { unsubscribe: texts } = setting.texts;
   const category = delivery.category_name;
   const choices =
     category === null || delivery.category_left
       ? '<input type="hidden" name="choice" value="everything">'
-      : `<fieldset><legend>What would you like to stop?</legend>
-<label><input type="radio" name="choice" value="category" checked><span>Only “${escapeHtml(category)}”</span></label>
-<label><input type="radio" name="choice" value="everything"><span>All mailings of ${escapeHtml(sender)}</span></label></fieldset>`;
-  return page(200, {
-    title: 'Unsubscribe',
+      : `<fieldset><legend>${escapeHtml(texts.question)}</legend>
+<label><input type="radio" name="choice" value="category" checked><span>${escapeHtml(texts.onlyCategory(category))}</span></label>
+<label><input type="radio" name="choice" value="everything"><span>${escapeHtml(texts.everything(sender))}</span></label></fieldset>`;
+  return page(setting, 200, {
+    title: texts.title,
     sender,
-    content: `<p>You will get no more of what you choose here. Messages that you need, such as receipts, still reach you.</p>
+    content: `<p>${escapeHtml(texts.lead)}</p>
 <form method="post" action="/u/${escapeHtml(token)}">
 ${choices}
-<button type="submit">Unsubscribe</button>
+<button type="submit">${escapeHtml(texts.button)}</button>
 </form>
-<p class="note">Nothing has changed yet: it takes the button.</p>`,
+<p class="note">${escapeHtml(texts.note)}</p>
+<p class="note"><a href="/preferences/${escapeHtml(token)}">${escapeHtml(texts.more)}</a></p>`,
   });
 }
 
-function donePage(delivery: UnsubscribableDelivery, choice: UnsubscribeChoice): RouteAnswer {
-  const what =
+function donePage(setting: PageSetting, delivery: UnsubscribableDelivery, choice: UnsubscribeChoice): RouteAnswer {
+  const { unsubscribe: texts } = setting.texts;
+  const done =
     choice === 'category' && delivery.category_name !== null
-      ? `“${escapeHtml(delivery.category_name)}”`
-      : `any mailings of ${escapeHtml(delivery.workspace_name)}`;
-  return page(200, {
-    title: 'You are unsubscribed',
+      ? texts.doneCategory(delivery.category_name)
+      : texts.doneEverything(delivery.workspace_name);
+  return page(setting, 200, {
+    title: texts.doneTitle,
     sender: delivery.workspace_name,
-    content: `<p>You will not get ${what} any more. If you change your mind, sign up again.</p>`,
+    content: `<p>${escapeHtml(done)} ${escapeHtml(texts.changeMind)}</p>`,
   });
 }
 
@@ -74,13 +71,16 @@ export const unsubscribePages = [
     params,
     responses: { 200: { description: 'Page', ...HTML } },
     async handle(context, { params: { token } }) {
-      const link = await openLink(context, token);
-      if (!link) return unknownLink();
+      const { request } = context.raw;
+      const link = await openUnsubscribeToken(context, token);
+      if (!link) return unknownLink(pageSetting(request));
       const { workspaceId, reference } = link;
-      const delivery = await context.deps.db.workspaceTransaction(workspaceId, (tx) =>
-        findUnsubscribable(tx, workspaceId, reference),
-      );
-      return delivery ? askPage(delivery, token) : unknownLink();
+      return context.deps.db.workspaceTransaction(workspaceId, async (tx) => {
+        const delivery = await findUnsubscribable(tx, workspaceId, reference);
+        if (!delivery) return unknownLink(pageSetting(request));
+        const theme = await findPageTheme(tx, workspaceId);
+        return askPage(pageSetting(request, { locale: delivery.workspace_locale, theme }), delivery, token);
+      });
     },
   }),
   defineRoute({
@@ -95,26 +95,25 @@ export const unsubscribePages = [
     accepts: { types: ['application/x-www-form-urlencoded', 'multipart/form-data'], mode: 'stream' },
     responses: { 200: { description: 'Page', ...HTML } },
     async handle(context, { params: { token } }) {
-      const form = await readSmallForm(context.raw.request);
-      const link = await openLink(context, token);
-      if (!link) return unknownLink();
+      const { request } = context.raw;
+      const form = await readSmallForm(request);
+      const link = await openUnsubscribeToken(context, token);
+      if (!link) return unknownLink(pageSetting(request));
       const choice = form && choiceOf(form);
       if (!choice) {
-        return page(400, {
-          title: 'Nothing was changed',
-          content:
-            '<p>The request did not say what to unsubscribe from. Please open the link again and use the button.</p>',
-        });
+        const setting = pageSetting(request);
+        const { unclear, unclearTitle } = setting.texts.unsubscribe;
+        return page(setting, 400, { title: unclearTitle, content: `<p>${escapeHtml(unclear)}</p>` });
       }
       const { workspaceId, reference } = link;
-      const delivery = await context.deps.db.workspaceTransaction(workspaceId, async (tx) => {
-        const found = await findUnsubscribable(tx, workspaceId, reference);
-        if (!found) return null;
-        const visitor = visitorOf(context.raw.request);
-        await unsubscribe(tx, { workspaceId, delivery: found, choice, visitor, httpRequestId: context.requestId });
-        return found;
+      return context.deps.db.workspaceTransaction(workspaceId, async (tx) => {
+        const delivery = await findUnsubscribable(tx, workspaceId, reference);
+        if (!delivery) return unknownLink(pageSetting(request));
+        const visitor = visitorOf(request);
+        await unsubscribe(tx, { workspaceId, delivery, choice, visitor, httpRequestId: context.requestId });
+        const theme = await findPageTheme(tx, workspaceId);
+        return donePage(pageSetting(request, { locale: delivery.workspace_locale, theme }), delivery, choice);
       });
-      return delivery ? donePage(delivery, choice) : unknownLink();
     },
   }),
 ];

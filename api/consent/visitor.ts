@@ -1,7 +1,9 @@
 import { isIP } from 'node:net';
 import type { Request } from 'express';
 import type { VisitorTrace } from '../../db/consent';
-import type { PublicContext } from '../http/route';
+import { escapeHtml, page, pageSetting } from '../http/page';
+import type { Problem } from '../http/problem';
+import type { PublicContext, RouteAnswer } from '../http/route';
 
 /** Where a visitor's statement came from, as far as it is known and storable. */
 export function visitorOf(request: Pick<Request, 'ip' | 'headers'>): VisitorTrace {
@@ -21,4 +23,15 @@ export function inBackground(context: PublicContext, requestId: string, work: Pr
   work.catch((error: unknown) => {
     context.log.warn({ err: error, optInRequestId: requestId }, 'doubleOptIn not reached; the watchdog will');
   });
+}
+
+/** A limit that was reached, as a page. */
+export function tooMany(context: PublicContext, problem: Problem): RouteAnswer {
+  const setting = pageSetting(context.raw.request);
+  const wait = problem.options.headers?.['Retry-After'] ?? '60';
+  const answer = page(setting, problem.status, {
+    title: setting.texts.tooManyTitle,
+    content: `<p>${escapeHtml(setting.texts.tooMany(wait))}</p>`,
+  });
+  return { ...answer, headers: { ...answer.headers, ...problem.options.headers } };
 }

@@ -119,6 +119,7 @@ export interface OptInRequestRow {
   purpose_name: string;
   purpose_wording_version: number;
   workspace_name: string;
+  workspace_locale: string;
   wording_version: number;
   wording: string;
   locale: string | null;
@@ -137,7 +138,8 @@ export function findOptInRequest(
   return one(
     db,
     sql`SELECT r.id, r.contact_id, r.purpose_id, p.name AS purpose_name, p.wording_version AS purpose_wording_version,
-          w.name AS workspace_name, r.wording_version, pw.wording, r.locale, r.profile, r.email_hash,
+          w.name AS workspace_name, w.default_locale AS workspace_locale, r.wording_version, r.locale,
+          sally_wording(r.workspace_id, r.purpose_id, r.wording_version, r.locale, sally_now()) AS wording, r.profile, r.email_hash,
           CASE WHEN r.status = 'OPEN' AND r.expires_at <= sally_now() THEN 'EXPIRED'
                WHEN r.status = 'OPEN' AND (c.email_hash <> r.email_hash OR c.erased_at IS NOT NULL) THEN 'CANCELLED'
                ELSE r.status END AS status
@@ -145,8 +147,6 @@ export function findOptInRequest(
         JOIN workspaces w ON w.id = r.workspace_id
         JOIN contacts c ON c.workspace_id = r.workspace_id AND c.id = r.contact_id
         JOIN purposes p ON p.workspace_id = r.workspace_id AND p.id = r.purpose_id
-        JOIN purpose_wordings pw ON pw.workspace_id = r.workspace_id AND pw.purpose_id = r.purpose_id
-          AND pw.wording_version = r.wording_version
         WHERE r.workspace_id = ${workspaceId} AND r.id = ${requestId}`,
   );
 }
@@ -231,12 +231,11 @@ export interface OptInMailRow {
 export function lockForMail(tx: Queryable, workspaceId: string, requestId: string): Promise<OptInMailRow | null> {
   return one(
     tx,
-    sql`SELECT r.contact_id, c.email_domain, r.mails_requested, r.mails_enqueued, p.name AS purpose_name, pw.wording, r.expires_at
+    sql`SELECT r.contact_id, c.email_domain, r.mails_requested, r.mails_enqueued, p.name AS purpose_name, r.expires_at,
+          sally_wording(r.workspace_id, r.purpose_id, r.wording_version, r.locale, sally_now()) AS wording
         FROM opt_in_requests r
         JOIN contacts c ON c.workspace_id = r.workspace_id AND c.id = r.contact_id
         JOIN purposes p ON p.workspace_id = r.workspace_id AND p.id = r.purpose_id
-        JOIN purpose_wordings pw ON pw.workspace_id = r.workspace_id AND pw.purpose_id = r.purpose_id
-          AND pw.wording_version = r.wording_version
         WHERE r.workspace_id = ${workspaceId} AND r.id = ${requestId} AND r.status = 'OPEN' FOR UPDATE OF r`,
   );
 }

@@ -15,6 +15,8 @@ export interface PurposeRow {
 
 export interface WordingRow {
   wording_version: number;
+  /** Locale → the same wording in that language. */
+  translations: Record<string, string>;
   wording: string;
   created_at: Date;
 }
@@ -104,9 +106,29 @@ export async function archivePurpose(tx: Queryable, workspaceId: string, purpose
 export function listWordings(db: Queryable, workspaceId: string, purposeId: string): Promise<WordingRow[]> {
   return many(
     db,
-    sql`SELECT wording_version, wording, created_at FROM purpose_wordings
-        WHERE workspace_id = ${workspaceId} AND purpose_id = ${purposeId} ORDER BY wording_version`,
+    sql`SELECT w.wording_version, w.wording, w.created_at,
+          coalesce((SELECT jsonb_object_agg(t.locale, t.wording) FROM purpose_wording_translations t
+            WHERE t.workspace_id = w.workspace_id AND t.purpose_id = w.purpose_id
+              AND t.wording_version = w.wording_version), '{}') AS translations
+        FROM purpose_wordings w
+        WHERE w.workspace_id = ${workspaceId} AND w.purpose_id = ${purposeId} ORDER BY w.wording_version`,
   );
+}
+
+/** Adds a wording in one more language; false when there is one already, since what was shown is never changed. */
+export async function insertWordingTranslation(
+  tx: Queryable,
+  workspaceId: string,
+  translation: { purposeId: string; wordingVersion: number; locale: string; wording: string; createdBy: string },
+): Promise<boolean> {
+  const { purposeId, wordingVersion, locale, wording, createdBy } = translation;
+  const row = await one(
+    tx,
+    sql`INSERT INTO purpose_wording_translations (workspace_id, purpose_id, wording_version, locale, wording, created_by)
+        VALUES (${workspaceId}, ${purposeId}, ${wordingVersion}, ${locale}, ${wording}, ${createdBy})
+        ON CONFLICT DO NOTHING RETURNING 1`,
+  );
+  return row !== null;
 }
 
 async function insertWording(tx: Queryable, workspaceId: string, purpose: PurposeRow): Promise<void> {

@@ -2,8 +2,9 @@ import { one, type Queryable, sql } from '../../platform/postgres';
 import { appendEvent } from '../events';
 import { writeAudit } from '../workspace';
 import { setCategoryPreference } from './categories';
-import { recordConsent } from './consents';
 import { findOrCreateContact } from './contacts';
+import type { VisitorTrace } from './opt-in-requests';
+import { leaveEverything, noteUnsubscribe } from './unsubscribes';
 
 /** A message as its unsubscribe page needs it. */
 export interface UnsubscribableDelivery {
@@ -17,6 +18,7 @@ export interface UnsubscribableDelivery {
   address_hash: Buffer | null;
   campaign_id: string | null;
   workspace_name: string;
+  workspace_locale: string;
   category_id: string | null;
   category_name: string | null;
   purpose_id: string | null;
@@ -36,8 +38,9 @@ export function findUnsubscribable(
 ): Promise<UnsubscribableDelivery | null> {
   return one(
     db,
-    sql`SELECT d.source_type, d.source_id, d.id, d.class, coalesce(d.contact_id, byhash.id) AS contact_id, d.address, d.address_hash,
-          m.campaign_id, w.name AS workspace_name, m.category_id, k.name AS category_name,
+    sql`SELECT d.source_type, d.source_id, d.id, d.class, coalesce(moved.merged_into, d.contact_id, byhash.id) AS contact_id, d.address, d.address_hash,
+          m.campaign_id, w.name AS workspace_name,
+          w.default_locale AS workspace_locale, m.category_id, k.name AS category_name,
           m.purpose_id, p.name AS purpose_name, p.kind AS purpose_kind, p.wording_version,
           c.status AS contact_status, coalesce(NOT cp.subscribed, false) AS category_left
         FROM deliveries d
@@ -45,7 +48,8 @@ export function findUnsubscribable(
         JOIN messages m ON m.workspace_id = d.workspace_id AND m.id = d.message_id
         LEFT JOIN LATERAL (SELECT id FROM contacts WHERE d.contact_id IS NULL AND d.class <> 'test'
           AND workspace_id = d.workspace_id AND email_hash = d.address_hash ORDER BY id LIMIT 1) byhash ON true
-        LEFT JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = coalesce(d.contact_id, byhash.id)
+        LEFT JOIN contacts moved ON moved.workspace_id = d.workspace_id AND moved.id = d.contact_id
+        LEFT JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = coalesce(moved.merged_into, d.contact_id, byhash.id)
         LEFT JOIN preference_categories k ON k.workspace_id = m.workspace_id AND k.id = m.category_id
         LEFT JOIN purposes p ON p.workspace_id = m.workspace_id AND p.id = m.purpose_id
         LEFT JOIN category_preferences cp ON cp.workspace_id = d.workspace_id AND cp.contact_id = c.id AND cp.category_id = m.category_id
@@ -59,23 +63,25 @@ export interface Unsubscribe {
   workspaceId: string;
   delivery: UnsubscribableDelivery;
   choice: UnsubscribeChoice;
-  visitor: { ipAddress: string | null; userAgent: string | null };
+  /** LINK: the link in the mail or one-click; PREFERENCE_CENTER: the button there. */
+  source?: 'LINK' | 'PREFERENCE_CENTER';
+  visitor: VisitorTrace;
   httpRequestId: string;
 }
 
 /**
  * The effect of an unsubscribe link, in the caller's transaction; repeating it changes nothing more. "everything":
- * status UNSUBSCRIBED, which stops all bulk mail, and consent for the message's purpose is revoked. "category": only
- * messages of that category stop. Test mail goes to people of the workspace: its link has no effect.
+ * status UNSUBSCRIBED, which stops all bulk mail, and marketing consent is revoked. "category": only messages of that
+ * category stop. Test mail goes to people of the workspace: its link has no effect.
  *
  * A transactional message may have gone to an address without a contact. No bulk mail can reach such an address now,
  * but a later import could make it a contact: so one is made and unsubscribed like any other. Suppressing the address
  * instead would also stop what its owner may need, such as receipts.
  */
 export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<void> {
-  const { workspaceId, delivery, choice } = input;
+  const { workspaceId, delivery, choice, source = 'LINK' } = input;
   if (delivery.class === 'test') return;
-  const contactId = delivery.contact_id ?? (await contactOfAddress(tx, workspaceId, delivery));
+  const contactId = await contactOfDelivery(tx, workspaceId, delivery);
   if (contactId === null) return;
   // One at a time per contact: the checks below then see what an earlier click has done.
   const contact = await one<{ status: string }>(
@@ -87,17 +93,20 @@ export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<vo
   let changed: boolean;
   if (choice === 'category' && delivery.category_id !== null) {
     const categoryId = delivery.category_id;
-    changed = await setCategoryPreference(tx, {
+    changed = await setCategoryPreference(tx, { workspaceId, contactId, categoryId, subscribed: false, source });
+    if (changed) {
+      await noteUnsubscribe(tx, { workspaceId, contactId, source, scope: 'CATEGORY', categoryId, delivery });
+    }
+  } else {
+    const { purpose_id: purposeId } = delivery;
+    changed = await leaveEverything(tx, {
       workspaceId,
       contactId,
-      categoryId,
-      subscribed: false,
-      source: 'LINK',
+      source,
+      purposeId,
+      delivery,
+      visitor: input.visitor,
     });
-  } else {
-    const left = await leaveEverything(tx, workspaceId, contactId);
-    const revoked = await revokePurpose(tx, input, contactId);
-    changed = left || revoked;
   }
   const first = await recordEngagement(tx, workspaceId, delivery);
   if (!first && !changed) return;
@@ -122,16 +131,18 @@ export async function unsubscribe(tx: Queryable, input: Unsubscribe): Promise<vo
     entityType: 'contact',
     entityId: contactId,
     old: { status: contact.status },
-    new: { ...data, source: 'LINK' },
+    new: { ...data, source },
     requestId: input.httpRequestId,
   });
 }
 
-async function contactOfAddress(
+/** The contact of a delivery; where it went to an address without one, that of the address, made when there is none. */
+export async function contactOfDelivery(
   tx: Queryable,
   workspaceId: string,
   delivery: UnsubscribableDelivery,
 ): Promise<string | null> {
+  if (delivery.contact_id !== null) return delivery.contact_id;
   if (delivery.address === null || delivery.address_hash === null) return null;
   const { contactId } = await findOrCreateContact(tx, {
     workspaceId,
@@ -140,37 +151,6 @@ async function contactOfAddress(
     origin: 'SYSTEM',
   });
   return contactId;
-}
-
-/** ACTIVE → UNSUBSCRIBED; a bounce or complaint says more and stays. */
-async function leaveEverything(tx: Queryable, workspaceId: string, contactId: string): Promise<boolean> {
-  const row = await one(
-    tx,
-    sql`UPDATE contacts SET status = 'UNSUBSCRIBED', version = version + 1, updated_at = sally_now()
-        WHERE workspace_id = ${workspaceId} AND id = ${contactId} AND status = 'ACTIVE' RETURNING 1`,
-  );
-  return row !== null;
-}
-
-/** Revokes marketing consent. A denied transactional purpose would stop receipts too, which nobody asked for here. */
-async function revokePurpose(tx: Queryable, input: Unsubscribe, contactId: string): Promise<boolean> {
-  const { workspaceId, delivery } = input;
-  if (delivery.purpose_id === null || delivery.purpose_kind !== 'marketing') return false;
-  const denied = await one(
-    tx,
-    sql`SELECT 1 FROM consents WHERE workspace_id = ${workspaceId} AND contact_id = ${contactId} AND channel = 'email'
-          AND purpose_id = ${delivery.purpose_id} AND status = 'denied'`,
-  );
-  if (denied) return false;
-  return recordConsent(tx, {
-    workspaceId,
-    contactId,
-    purposeId: delivery.purpose_id,
-    status: 'denied',
-    source: 'unsubscribe',
-    wordingVersion: delivery.wording_version,
-    ...input.visitor,
-  });
 }
 
 /** At most one UNSUBSCRIBE per delivery; false when it is there already. */

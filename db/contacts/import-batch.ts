@@ -194,7 +194,8 @@ export interface ImportedRow {
 
 /**
  * Records the consent that the import states, for contacts that have said nothing about the purpose yet: who refused,
- * revoked or still has to confirm is left as they are (design, section 5). Returns how many were granted.
+ * revoked or still has to confirm is left as they are (design, section 5). The basis that the import states is kept
+ * beside the proof. Returns how many were granted.
  */
 export async function grantImportedConsent(
   tx: PoolClient,
@@ -206,6 +207,11 @@ export async function grantImportedConsent(
     sql`WITH given AS (
           SELECT * FROM unnest(${rows.map(({ contactId }) => contactId)}::uuid[], ${rows.map(({ row }) => row)}::integer[])
             AS g (contact_id, row_number)),
+        basis AS (
+          INSERT INTO consent_bases (workspace_id, import_job_id, purpose_id, statement, file_name, file_sha256, declared_by, declared_at)
+          SELECT j.workspace_id, j.id, ${purposeId}, j.input->'consent'->>'statement', u.filename, u.sha256, j.created_by, j.created_at
+          FROM jobs j JOIN uploads u ON u.workspace_id = j.workspace_id AND u.id = (j.input->>'uploadId')::uuid
+          WHERE j.workspace_id = ${workspaceId} AND j.id = ${jobId} ON CONFLICT DO NOTHING),
         granted AS (
           INSERT INTO consents (workspace_id, contact_id, channel, purpose_id, status, granted_at, source, updated_at)
           SELECT ${workspaceId}, contact_id, 'email', ${purposeId}, 'granted', ${now}::timestamptz, 'import', ${now}::timestamptz

@@ -30,6 +30,7 @@ export function optInWorkflow(input: DoubleOptInInput): WorkflowStart {
     area: 'consent',
     entityId: input.requestId,
     summary: 'Double opt-in: confirmation mail, reminder, expiry',
+    urgency: 2,
     signal: { name: OPT_IN_CHANGED_SIGNAL },
   };
 }

@@ -1,5 +1,10 @@
-/** Rules about consent: double opt-in, confirmation links. Workflows import contract.ts and opt-in.ts directly. */
+/** Rules about consent: double opt-in, links, public pages. Workflows import contract.ts and opt-in.ts directly. */
 export * from './confirm-token';
 export * from './contract';
+export * from './link-token';
 export * from './opt-in';
+export * from './page-texts';
+export * from './page-theme';
+export * from './preference-token';
+export * from './preferences';
 export * from './system-templates';

@@ -77,6 +77,25 @@ export const consentExamples: Examples = {
     const { params } = await messageLink(world, 'message-tracking');
     return { params: { click_token: `${params.token}.0` } };
   },
+  updatePreferenceCategory: async (world) => {
+    const { body } = await world.call('post', '/workspaces/{ws}/preference-categories', {
+      key: `c${world.unique()}`.replace(/[^a-z0-9]/g, 'x'),
+      name: 'Tips and tricks',
+    });
+    return { params: { category_id: body.id }, body: { name: 'Tips', translations: { de: { name: 'Tipps' } } } };
+  },
+  getPreferences: (world) => messageLink(world, 'message-unsubscribe'),
+  updatePreferences: async (world) => ({
+    ...(await messageLink(world, 'message-unsubscribe')),
+    body: { categories: [{ key: 'newsletter', subscribed: false, frequency: 'WEEKLY' }] },
+  }),
+  savePreferencesForm: async (world) => ({
+    ...(await messageLink(world, 'message-unsubscribe')),
+    rawBody: 'shown.newsletter=1&frequency.newsletter=DAILY',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  }),
+  unsubscribeFromAll: (world) => messageLink(world, 'message-unsubscribe'),
+  resubscribe: (world) => messageLink(world, 'message-unsubscribe'),
   showUnsubscribe: (world) => messageLink(world, 'message-unsubscribe'),
   unsubscribe: async (world) => ({
     ...(await messageLink(world, 'message-unsubscribe')),
