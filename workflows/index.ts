@@ -1,7 +1,10 @@
 // Every workflow type; this file is the entry of the workflow bundle.
+export * from './build-index';
+export * from './bulk-edit';
 export * from './campaign-run';
 export * from './check-provider';
 export * from './double-opt-in';
+export * from './erase-contact';
 export * from './import-contacts';
 export * from './sending-lane';
 export * from './watchdog';

@@ -13,7 +13,13 @@ import {
 } from '../../db/delivery/watchdog';
 import { campaignRunWorkflow } from '../../domain/campaigns/contract';
 import { optInWorkflow } from '../../domain/consent/contract';
-import { importWorkflow } from '../../domain/contacts/contract';
+import {
+  contactJobWorkflow,
+  importWorkflow,
+  isContactJobKind,
+  isRightsJobKind,
+  rightsJobWorkflow,
+} from '../../domain/contacts/contract';
 import { type LiveProcesses, laneWorkflow, type WatchdogReport } from '../../domain/delivery/contract';
 import { checkProviderWorkflow } from '../../domain/senders';
 import { ensureWorkflow, type WorkflowStart } from '../../platform/temporal';
@@ -72,6 +78,8 @@ export function createDeliveryControlActivities(deps: ActivityDependencies) {
         ...(await dueOptInRequests(db)).map(optInWorkflow),
         ...(await openJobs(db)).map((job) => {
           const input = { workspaceId: job.workspace_id, jobId: job.id };
+          if (isContactJobKind(job.kind)) return contactJobWorkflow(job.kind, input);
+          if (isRightsJobKind(job.kind)) return rightsJobWorkflow(job.kind, input);
           return job.kind === 'importContacts' ? importWorkflow(input) : checkProviderWorkflow(input);
         }),
       ];

@@ -8,6 +8,7 @@ import {
   listContacts,
   listSubmissions,
   lockContact,
+  SUBMISSION_ORIGINS,
   type SubmissionRow,
   searchContacts,
   toProfile,
@@ -23,6 +24,7 @@ import { violatedConstraint } from '../../platform/postgres';
 import { invalidField, notFound, Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, z } from '../http/schemas';
+import { cursorId } from './cursor';
 import { profileChange, profileInput, readProfile } from './profile-input';
 import { CONTACTS, contact, contactPage, contactParams, contactStatus, showContact, TAG } from './schemas';
 
@@ -31,7 +33,7 @@ const ONE = `${CONTACTS}/{contact_id}`;
 const submission = z
   .object({
     id,
-    origin: z.enum(['API', 'IMPORT', 'SIGN_UP', 'SYSTEM']),
+    origin: z.enum(SUBMISSION_ORIGINS),
     origin_id: id.nullable(),
     origin_row: z.number().int().nullable(),
     payload: z.record(z.string(), z.unknown()).openapi({ description: 'What changed; null removes.' }),
@@ -225,12 +227,4 @@ function showSubmission(row: SubmissionRow): z.input<typeof submission> {
     actor_id: row.actor_id,
     created_at: row.created_at.toISOString(),
   };
-}
-
-/** The id in a cursor; 422 for anything else. */
-export function cursorId(text: string): string {
-  const parsed = id.safeParse(text);
-  if (parsed.success) return parsed.data;
-  const detail = 'The cursor is not one that this list gave out. Leave it away to start from the beginning.';
-  throw new Problem('validation-failed', detail, { errors: [{ pointer: '/query/cursor', detail }] });
 }

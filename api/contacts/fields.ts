@@ -3,17 +3,32 @@ import {
   deleteFieldDefinition,
   type FieldDefinitionRow,
   findFieldDefinition,
+  insertContactJob,
   insertFieldDefinition,
   isFieldUsed,
   listFieldDefinitions,
   lockFieldDefinition,
+  switchFieldIndex,
   toFieldDefinition,
   updateFieldDefinition,
 } from '../../db/contacts';
 import { checkValue, definitionProblems, FIELD_TYPES, type FieldValue } from '../../domain/contacts';
+import { contactJobWorkflow } from '../../domain/contacts/contract';
+import { ensureWorkflow } from '../../platform/temporal';
 import { notFound, Problem, wrongState } from '../http/problem';
-import { defineRoute } from '../http/route';
-import { cutPage, decodeCursor, headerText, id, moment, pageOf, pageQuery, z } from '../http/schemas';
+import { defineRoute, type WorkspaceContext } from '../http/route';
+import {
+  cutPage,
+  decodeCursor,
+  headerText,
+  id,
+  moment,
+  pageOf,
+  pageQuery,
+  workflowReference,
+  z,
+} from '../http/schemas';
+import { jobReference } from './jobs';
 import { fieldValue, TAG } from './schemas';
 
 const FIELDS = '/workspaces/{ws}/contact-fields';
@@ -34,6 +49,12 @@ const fieldDefinition = z
     default_value: fieldValue.nullable(),
     enum_values: z.array(z.string()).nullable(),
     archived: z.boolean(),
+    is_segmentable: z.boolean().openapi({ description: 'Segments may use it once its index is READY.' }),
+    index: z.object({
+      state: z.enum(['NONE', 'BUILDING', 'READY', 'REMOVING']),
+      job_id: id.nullable().openapi({ description: 'The job that builds or removes it, or did so last.' }),
+      workflow: workflowReference.nullable(),
+    }),
     version: z.number().int(),
     created_at: moment,
     updated_at: moment,
@@ -47,6 +68,7 @@ const newField = z.strictObject({
   required: z.boolean().default(false),
   default_value: fieldValue.nullable().default(null),
   enum_values: enumValues.default(null),
+  is_segmentable: z.boolean().default(false),
 });
 
 const fieldChange = z.strictObject({
@@ -56,6 +78,7 @@ const fieldChange = z.strictObject({
   default_value: fieldValue.nullable().optional(),
   enum_values: enumValues.optional(),
   archived: z.boolean().optional(),
+  is_segmentable: z.boolean().optional(),
 });
 
 type Definition = Pick<FieldDefinitionRow, 'name' | 'type' | 'required' | 'default_value' | 'enum_values'>;
@@ -103,9 +126,9 @@ export const fieldRoutes = [
         action: 'contact-field.create',
         entityType: 'contact_field',
         entityId: row.id,
-        new: show(row),
+        new: show(context, row),
       });
-      return { status: 201, body: show(row), version: row.version };
+      return { status: 201, body: show(context, row), version: row.version };
     },
   }),
   defineRoute({
@@ -122,7 +145,15 @@ export const fieldRoutes = [
       const [after] = decodeCursor(query.cursor, 1) ?? [];
       const page = { after: after ?? null, limit: query.limit, archived: query.archived === 'true' };
       const rows = await listFieldDefinitions(context.tx, context.workspaceId, page);
-      return { status: 200, body: cutPage(rows, query.limit, (row) => [row.name], show) };
+      return {
+        status: 200,
+        body: cutPage(
+          rows,
+          query.limit,
+          (row) => [row.name],
+          (row) => show(context, row),
+        ),
+      };
     },
   }),
   defineRoute({
@@ -138,7 +169,7 @@ export const fieldRoutes = [
     async handle(context, input) {
       const row = await findFieldDefinition(context.tx, context.workspaceId, input.params.field_id);
       if (!row) throw notFound('contact field');
-      return { status: 200, body: show(row), version: row.version };
+      return { status: 200, body: show(context, row), version: row.version };
     },
   }),
   defineRoute({
@@ -148,12 +179,15 @@ export const fieldRoutes = [
     tag: TAG,
     summary: 'Changes a custom field',
     description:
-      'The type stays once a contact has had a value. An archived field takes no new values; contacts keep what they have.',
+      'The type stays once a contact has had a value. An archived field takes no new values; contacts keep what they have. Turning is_segmentable on or off starts a job that builds or removes the index while contacts are written.',
     access: 'workspace',
     permission: 'contacts:write',
     params,
     body: fieldChange,
-    responses: { 200: { description: 'The definition', schema: fieldDefinition } },
+    responses: {
+      200: { description: 'The definition', schema: fieldDefinition },
+      202: { description: 'The definition; its index is being built or removed', schema: fieldDefinition },
+    },
     async handle(context, input) {
       const { tx, workspaceId } = context;
       const before = await lockFieldDefinition(tx, workspaceId, input.params.field_id);
@@ -164,22 +198,24 @@ export const fieldRoutes = [
           `The field is at version ${before.version}. Read it again, then change it.`,
         );
       }
-      const { archived = before.archived_at !== null, ...given } = input.body;
+      const { archived = before.archived_at !== null, is_segmentable = before.is_segmentable, ...given } = input.body;
       const wanted = { ...before, ...given };
       const default_value = requireValid(wanted);
       if (wanted.type !== before.type && (await isFieldUsed(tx, workspaceId, before.name))) {
         const detail = `The type stays ${before.type}, since contacts have values. Define a new field instead.`;
         throw new Problem('conflict', detail, { errors: [{ pointer: '/body/type', detail }] });
       }
+      const switched = is_segmentable !== before.is_segmentable;
+      if (switched) await switchIndex(context, before.id, is_segmentable ? 'build' : 'remove');
       const after = await updateFieldDefinition(tx, workspaceId, before.id, { ...wanted, default_value, archived });
       await context.audit({
         action: 'contact-field.update',
         entityType: 'contact_field',
         entityId: before.id,
-        old: show(before),
-        new: show(after),
+        old: show(context, before),
+        new: show(context, after),
       });
-      return { status: 200, body: show(after), version: after.version };
+      return { status: switched ? 202 : 200, body: show(context, after), version: after.version };
     },
   }),
   defineRoute({
@@ -210,14 +246,25 @@ export const fieldRoutes = [
         action: 'contact-field.delete',
         entityType: 'contact_field',
         entityId: before.id,
-        old: show(before),
+        old: show(context, before),
       });
       return { status: 204 };
     },
   }),
 ];
 
-function show(row: FieldDefinitionRow): z.input<typeof fieldDefinition> {
+/** From this transaction's commit on, writes keep the index or leave it alone; the job does the contacts that are there. */
+async function switchIndex(context: WorkspaceContext, fieldId: string, action: 'build' | 'remove'): Promise<void> {
+  const { tx, workspaceId, deps, actor } = context;
+  const request = { kind: 'buildIndex' as const, fieldId, action };
+  const job = await insertContactJob(tx, { workspaceId, request, createdBy: actor.userId });
+  await switchFieldIndex(tx, { workspaceId, id: fieldId, jobId: job.id, action });
+  context.afterCommit(async () => {
+    await ensureWorkflow(deps.temporal, contactJobWorkflow('buildIndex', { workspaceId, jobId: job.id }));
+  });
+}
+
+function show(context: WorkspaceContext, row: FieldDefinitionRow): z.input<typeof fieldDefinition> {
   return {
     id: row.id,
     name: row.name,
@@ -228,6 +275,12 @@ function show(row: FieldDefinitionRow): z.input<typeof fieldDefinition> {
       row.default_value === null || typeof row.default_value !== 'object' ? row.default_value : [...row.default_value],
     enum_values: row.enum_values,
     archived: row.archived_at !== null,
+    is_segmentable: row.is_segmentable,
+    index: {
+      state: row.index_state,
+      job_id: row.index_job_id,
+      workflow: row.index_job_id === null ? null : jobReference(context, row.index_job_id),
+    },
     version: row.version,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),

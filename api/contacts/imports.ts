@@ -8,7 +8,7 @@ import { ensureWorkflow, hintWorkflow, workflowUrl } from '../../platform/tempor
 import { invalidField, notFound, Problem, wrongState } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, workflowReference, z } from '../http/schemas';
-import { cursorId } from './contacts';
+import { cursorId } from './cursor';
 import { streamRejected } from './rejected-csv';
 import { TAG } from './schemas';
 

@@ -2,7 +2,14 @@ import type { AnyRoute } from '../http/route';
 import { contactRoutes } from './contacts';
 import { fieldRoutes } from './fields';
 import { importRoutes } from './imports';
+import { contactJobRoutes } from './jobs';
 import { uploadRoutes } from './uploads';
 
 /** Operations of the contacts area. */
-export const contactsRoutes: AnyRoute[] = [...contactRoutes, ...fieldRoutes, ...uploadRoutes, ...importRoutes];
+export const contactsRoutes: AnyRoute[] = [
+  ...contactRoutes,
+  ...fieldRoutes,
+  ...uploadRoutes,
+  ...importRoutes,
+  ...contactJobRoutes,
+];

@@ -1,5 +1,6 @@
 import type { FieldDefinition, FieldType, FieldValue } from '../../domain/contacts';
 import { many, one, type Queryable, sql } from '../../platform/postgres';
+import type { IndexState } from './field-index';
 
 export interface FieldDefinitionRow {
   id: string;
@@ -10,12 +11,17 @@ export interface FieldDefinitionRow {
   default_value: FieldValue | null;
   enum_values: string[] | null;
   archived_at: Date | null;
+  is_segmentable: boolean;
+  index_state: IndexState;
+  /** The job that builds or removes the index, or did so last. */
+  index_job_id: string | null;
   version: number;
   created_at: Date;
   updated_at: Date;
 }
 
-const COLUMNS = sql`id, name, label, type, required, default_value, enum_values, archived_at, version, created_at, updated_at`;
+const COLUMNS = sql`id, name, label, type, required, default_value, enum_values, archived_at, is_segmentable, index_state,
+  index_job_id, version, created_at, updated_at`;
 
 export function toFieldDefinition(
   row: Pick<FieldDefinitionRow, 'name' | 'type' | 'required' | 'default_value' | 'enum_values'>,
@@ -87,10 +93,13 @@ export function lockFieldDefinition(
 
 export type NewFieldDefinition = Pick<
   FieldDefinitionRow,
-  'name' | 'label' | 'type' | 'required' | 'default_value' | 'enum_values'
+  'name' | 'label' | 'type' | 'required' | 'default_value' | 'enum_values' | 'is_segmentable'
 >;
 
-/** A name in use violates the unique constraint. */
+/**
+ * A name in use violates the unique constraint. No contact has a value yet, so a segmentable field's index is READY at
+ * once.
+ */
 export async function insertFieldDefinition(
   tx: Queryable,
   workspaceId: string,
@@ -98,9 +107,11 @@ export async function insertFieldDefinition(
 ): Promise<FieldDefinitionRow> {
   const row = await one<FieldDefinitionRow>(
     tx,
-    sql`INSERT INTO contact_field_definitions (workspace_id, name, label, type, required, default_value, enum_values)
+    sql`INSERT INTO contact_field_definitions (workspace_id, name, label, type, required, default_value, enum_values,
+          is_segmentable, index_state)
         VALUES (${workspaceId}, ${field.name}, ${field.label}, ${field.type}, ${field.required},
-          ${jsonOrNull(field.default_value)}, ${field.enum_values}) RETURNING ${COLUMNS}`,
+          ${jsonOrNull(field.default_value)}, ${field.enum_values}, ${field.is_segmentable},
+          ${field.is_segmentable ? 'READY' : 'NONE'}) RETURNING ${COLUMNS}`,
   );
   if (!row) throw new Error('a field definition could not be made');
   return row;
@@ -110,7 +121,7 @@ export async function updateFieldDefinition(
   tx: Queryable,
   workspaceId: string,
   id: string,
-  field: Omit<NewFieldDefinition, 'name'> & { archived: boolean },
+  field: Omit<NewFieldDefinition, 'name' | 'is_segmentable'> & { archived: boolean },
 ): Promise<FieldDefinitionRow> {
   const row = await one<FieldDefinitionRow>(
     tx,

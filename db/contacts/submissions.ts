@@ -1,7 +1,8 @@
 import { type ProfileChanges, toSubmissionPayload } from '../../domain/contacts';
 import { many, type Queryable, sql } from '../../platform/postgres';
 
-export type SubmissionOrigin = 'API' | 'IMPORT' | 'SIGN_UP' | 'SYSTEM';
+export const SUBMISSION_ORIGINS = ['API', 'IMPORT', 'SIGN_UP', 'SYSTEM', 'MERGE', 'BULK_EDIT'] as const;
+export type SubmissionOrigin = (typeof SUBMISSION_ORIGINS)[number];
 
 /** Where a change of a profile came from. */
 export interface ChangeOrigin {

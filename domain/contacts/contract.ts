@@ -70,5 +70,60 @@ export function importWorkflow(input: ImportContactsInput): WorkflowStart {
     area: 'contacts',
     entityId: input.jobId,
     summary: 'Imports contacts from a CSV file',
+    urgency: 4,
   };
 }
+
+export const BUILD_INDEX_WORKFLOW = 'buildIndex';
+export const BULK_EDIT_WORKFLOW = 'bulkEdit';
+
+/** "The job's row has changed" (cancelled): a hint, the next slice reads the row. */
+export const CONTACT_JOB_CHANGED_SIGNAL = 'changed';
+
+/** A job that goes over contacts in the order of their ids; what it does to them is in its row. */
+export const CONTACT_JOB_KINDS = [BUILD_INDEX_WORKFLOW, BULK_EDIT_WORKFLOW] as const;
+export type ContactJobKind = (typeof CONTACT_JOB_KINDS)[number];
+
+export interface ContactJobInput {
+  workspaceId: string;
+  jobId: string;
+}
+
+/** Counts of contacts; `total` is null until they were counted. */
+export interface ContactJobProgress {
+  total: number | null;
+  done: number;
+  changed: number;
+  /** Contacts that could not take the change, for example since they have 100 tags already. */
+  skipped: number;
+}
+
+export const NO_CONTACT_JOB_PROGRESS: ContactJobProgress = { total: null, done: 0, changed: 0, skipped: 0 };
+
+export interface ContactJobSlice {
+  state: 'CONTINUE' | 'DONE' | 'FAILED' | 'CANCELLED';
+  progress: ContactJobProgress;
+}
+
+export function isContactJobKind(kind: string): kind is ContactJobKind {
+  return CONTACT_JOB_KINDS.some((known) => known === kind);
+}
+
+/** Starts the workflow of a job over contacts, or finds it running. */
+export function contactJobWorkflow(kind: ContactJobKind, input: ContactJobInput): WorkflowStart {
+  return {
+    type: kind,
+    workflowId: `job/${input.jobId}`,
+    taskQueue: CONTROL_TASK_QUEUE,
+    input,
+    workspaceId: input.workspaceId,
+    area: 'contacts',
+    entityId: input.jobId,
+    summary:
+      kind === 'buildIndex'
+        ? 'Builds or removes the index of a custom field'
+        : 'Adds and removes tags of many contacts',
+  };
+}
+
+export * from './rights-contract';

@@ -99,7 +99,10 @@ function checkDateTime(input: string): CheckedValue {
   const offset = match[4] === undefined ? 'Z' : match[4].replace(/^([+-]\d\d)(\d\d)$/, '$1:$2').toUpperCase();
   const local = input.slice(0, input.length - (match[4]?.length ?? 0)).replace(' ', 'T');
   const instant = Date.parse(local.toUpperCase() + offset);
-  return Number.isNaN(instant) ? refuse(DATETIME_EXPECTED) : accept(new Date(instant).toISOString());
+  if (Number.isNaN(instant)) return refuse(DATETIME_EXPECTED);
+  const stored = new Date(instant).toISOString();
+  // An offset can lead out of the years 1 to 9999, which neither this form nor Postgres writes in the same way.
+  return /^(?!0000)\d{4}-/.test(stored) ? accept(stored) : refuse(DATETIME_EXPECTED);
 }
 
 function isCalendarDate(year: number, month: number, day: number): boolean {

@@ -36,6 +36,8 @@ describe('checkValue', () => {
     ['datetime', '2026-03-29'],
     ['datetime', '2026-03-29T25:00:00Z'],
     ['datetime', '2026-02-30T12:00:00Z'],
+    ['datetime', '0001-01-01T00:00:00+14:00'],
+    ['datetime', '9999-12-31T23:00:00-02:00'],
     ['url', 'javascript:alert(1)'],
     ['url', 'ftp://example.org'],
     ['url', 'https://'],

@@ -23,6 +23,11 @@ async function anImport(world: World): Promise<string> {
   return body.id;
 }
 
+async function aBulkEdit(world: World): Promise<string> {
+  const { body } = await world.call('post', '/workspaces/{ws}/contacts/bulk-edit', { all: true, add_tags: ['seen'] });
+  return body.id;
+}
+
 async function aSuppression(world: World, state: 'ACTIVE' | 'HELD' = 'ACTIVE'): Promise<string> {
   const domain = `${world.unique()}.example`;
   return world.insert('suppressions', { domain, hint: domain, reason: 'MANUAL', source: 'API', state });
@@ -47,6 +52,10 @@ export const contactsExamples: Examples = {
   getImport: async (world) => ({ params: { import_id: await anImport(world) } }),
   cancelImport: async (world) => ({ params: { import_id: await anImport(world) } }),
   getImportRejections: async (world) => ({ params: { import_id: await anImport(world) } }),
+  bulkEditContacts: async (world) => ({ body: { contact_ids: [await world.contact()], add_tags: ['vip'] } }),
+  listContactJobs: () => ({}),
+  getContactJob: async (world) => ({ params: { job_id: await aBulkEdit(world) } }),
+  cancelContactJob: async (world) => ({ params: { job_id: await aBulkEdit(world) } }),
   createAudience: (world) => ({ body: { name: `List ${world.unique()}` } }),
   listAudiences: () => ({}),
   getAudience: async (world) => ({ params: { audience_id: await world.audience() } }),
