@@ -1,6 +1,7 @@
 import { createCampaignActivities } from './campaigns';
 import { createConsentActivities } from './consent';
 import { createContactActivities } from './contacts';
+import { createRightsActivities } from './contacts/rights';
 import { createDeliveryControlActivities } from './delivery/control';
 import type { ActivityDependencies } from './dependencies';
 import { createSenderActivities } from './senders';
@@ -12,6 +13,7 @@ export function createControlActivities(deps: ActivityDependencies) {
     ...createConsentActivities(deps),
     ...createContactActivities(deps),
     ...createDeliveryControlActivities(deps),
+    ...createRightsActivities(deps),
     ...createSenderActivities(deps),
   };
 }

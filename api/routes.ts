@@ -2,6 +2,7 @@ import { audienceRoutes } from './audiences';
 import { campaignRoutes } from './campaigns';
 import { consentAreaRoutes } from './consent';
 import { contactsRoutes } from './contacts';
+import { rightsRoutes } from './contacts/rights';
 import { contentRoutes } from './content';
 import { campaignDeliveryRoutes } from './delivery/campaign-routes';
 import type { AnyRoute } from './http/route';
@@ -13,6 +14,7 @@ import { workspaceRoutes } from './workspace';
 export const routes: AnyRoute[] = [
   ...workspaceRoutes,
   ...contactsRoutes,
+  ...rightsRoutes,
   ...audienceRoutes,
   ...consentAreaRoutes,
   ...contentRoutes,

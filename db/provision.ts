@@ -23,7 +23,7 @@ export function databaseUrl(adminUrl: string, database: string, role: string, pa
 }
 
 /**
- * Makes the roles sally_owner, sally_api and sally_worker and the database if they are missing, and sets the
+ * Makes the roles sally_owner, sally_api, sally_worker and sally_eraser and the database if they are missing, and sets the
  * passwords. Needs a superuser's (or CREATEROLE and CREATEDB) connection; idempotent. None of the three roles is
  * a superuser, so row-level security binds them all.
  */
@@ -46,8 +46,11 @@ export async function provisionDatabase(
       const verb = rowCount ? 'ALTER' : 'CREATE';
       await admin.query(`${verb} ROLE ${escapeIdentifier(role)} LOGIN PASSWORD ${escapeLiteral(password)}`);
     }
-    // The owner hands its look-up functions to the worker's role; the launcher's user creates for the owner.
-    await admin.query('GRANT sally_worker TO sally_owner');
+    // Owns the functions that erase in append-only tables; nobody logs in as it.
+    const eraser = await admin.query(`SELECT 1 FROM pg_roles WHERE rolname = 'sally_eraser'`);
+    if (!eraser.rowCount) await admin.query('CREATE ROLE sally_eraser NOLOGIN');
+    // The owner hands its functions to these roles; the launcher's user creates for the owner.
+    await admin.query('GRANT sally_worker, sally_eraser TO sally_owner');
     await admin.query('GRANT sally_owner TO CURRENT_USER');
     // Workers measure the horizon that open transactions of every role hold back.
     await admin.query('GRANT pg_read_all_stats TO sally_worker');

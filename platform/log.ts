@@ -10,36 +10,39 @@ export function redactAddresses(text: string): string {
 }
 
 /** A JSON log without addresses: error messages are redacted, personal fields removed by name. */
-export function createLogger(options: { name: string; level: string }): Logger {
-  return pino({
-    name: options.name,
-    level: options.level,
-    redact: {
-      paths: [
-        'email',
-        'address',
-        'recipient',
-        'password',
-        'token',
-        'authorization',
-        '*.email',
-        '*.address',
-        '*.password',
-        '*.token',
-        'req.headers',
-      ],
-      remove: true,
-    },
-    serializers: {
-      err: (error: unknown) => {
-        if (!(error instanceof Error)) return { message: redactAddresses(String(error)) };
-        return {
-          type: error.name,
-          message: redactAddresses(error.message),
-          stack: redactAddresses(error.stack ?? ''),
-          code: 'code' in error ? error.code : undefined,
-        };
+export function createLogger(options: { name: string; level: string; destination?: NodeJS.WritableStream }): Logger {
+  return pino(
+    {
+      name: options.name,
+      level: options.level,
+      redact: {
+        paths: [
+          'email',
+          'address',
+          'recipient',
+          'password',
+          'token',
+          'authorization',
+          '*.email',
+          '*.address',
+          '*.password',
+          '*.token',
+          'req.headers',
+        ],
+        remove: true,
+      },
+      serializers: {
+        err: (error: unknown) => {
+          if (!(error instanceof Error)) return { message: redactAddresses(String(error)) };
+          return {
+            type: error.name,
+            message: redactAddresses(error.message),
+            stack: redactAddresses(error.stack ?? ''),
+            code: 'code' in error ? error.code : undefined,
+          };
+        },
       },
     },
-  });
+    options.destination ?? pino.destination(1),
+  );
 }

@@ -3,6 +3,7 @@ import { contactsExamples } from './examples/contacts';
 import { contentExamples } from './examples/content';
 import { deliveryExamples } from './examples/delivery';
 import type { Examples } from './examples/example';
+import { rightsExamples } from './examples/rights';
 import { sendersExamples } from './examples/senders';
 import { workspaceExamples } from './examples/workspace';
 
@@ -27,4 +28,5 @@ export const examples: Examples = {
   ...contentExamples,
   ...deliveryExamples,
   ...sendersExamples,
+  ...rightsExamples,
 };
