@@ -2,6 +2,7 @@ import {
   findPurpose,
   listConsentEvents,
   listConsents,
+  listConsentsAsOf,
   listWordings,
   lockOptInContact,
   recordConsent,
@@ -16,6 +17,7 @@ import {
   consentEventPage,
   consentList,
   consentParams,
+  consentsQuery,
   contactParams,
   showConsent,
   showConsentEvent,
@@ -35,14 +37,21 @@ export const consentRoutes = [
     method: 'get',
     path: `${BASE}/consents`,
     tag: TAG,
-    summary: 'What a contact has agreed to',
+    summary: 'What a contact has agreed to, now or at a moment',
+    description:
+      'With `as_of`, what held at that moment, out of the proof (`consent-events`): the answer to "was this mail allowed?".',
     access: 'workspace',
     permission: 'consent:read',
     params: contactParams,
-    responses: { 200: { description: 'The current consents', schema: consentList } },
-    async handle(context, { params }) {
+    query: consentsQuery,
+    responses: { 200: { description: 'The consents', schema: consentList } },
+    async handle(context, { params, query }) {
+      const { tx, workspaceId } = context;
       await requireContact(context, params.contact_id);
-      const rows = await listConsents(context.tx, context.workspaceId, params.contact_id);
+      const rows =
+        query.as_of === undefined
+          ? await listConsents(tx, workspaceId, params.contact_id)
+          : await listConsentsAsOf(tx, workspaceId, params.contact_id, new Date(query.as_of));
       return { status: 200, body: { items: rows.map(showConsent) } };
     },
   }),
@@ -71,12 +80,13 @@ export const consentRoutes = [
       const locale = body.locale === undefined ? null : parseLocale(body.locale);
       if (body.locale !== undefined && locale === null) throw invalidField('locale', 'must be a BCP 47 language tag');
       const before = (await listConsents(tx, workspaceId, params.contact_id)).find(
-        (row) => row.purpose_id === purpose.id,
+        (row) => row.purpose_id === purpose.id && row.channel === body.channel,
       );
       await recordConsent(tx, {
         workspaceId,
         contactId: params.contact_id,
         purposeId: purpose.id,
+        channel: body.channel,
         status: body.status,
         source: body.source,
         wordingVersion,
@@ -89,11 +99,17 @@ export const consentRoutes = [
         action: body.status === 'granted' ? 'consent.grant' : 'consent.revoke',
         entityType: 'contact',
         entityId: params.contact_id,
-        old: { purpose: purpose.key, status: before?.status ?? null },
-        new: { purpose: purpose.key, status: body.status, source: body.source, wording_version: wordingVersion },
+        old: { purpose: purpose.key, channel: body.channel, status: before?.status ?? null },
+        new: {
+          purpose: purpose.key,
+          channel: body.channel,
+          status: body.status,
+          source: body.source,
+          wording_version: wordingVersion,
+        },
       });
       const after = (await listConsents(tx, workspaceId, params.contact_id)).find(
-        (row) => row.purpose_id === purpose.id,
+        (row) => row.purpose_id === purpose.id && row.channel === body.channel,
       );
       if (!after) throw new Error('the consent is gone');
       return { status: 200, body: showConsent(after) };

@@ -2,10 +2,13 @@ import type { AnyRoute } from '../http/route';
 import { categoryRoutes } from './categories';
 import { confirmPages } from './confirm-pages';
 import { consentRoutes } from './consents';
+import { contactPreferenceRoutes } from './contact-preferences';
+import { evidenceRoutes } from './evidence';
 import { preferenceRoutes } from './preferences';
 import { purposeRoutes } from './purposes';
 import { signUpRoutes } from './sign-up';
 import { suppressionRoutes } from './suppressions';
+import { themeRoutes } from './theme';
 import { unsubscribePages } from './unsubscribe-pages';
 
 /** Operations and public pages of the consent area. */
@@ -18,4 +21,7 @@ export const consentAreaRoutes: AnyRoute[] = [
   ...confirmPages,
   ...unsubscribePages,
   ...preferenceRoutes,
+  ...contactPreferenceRoutes,
+  ...evidenceRoutes,
+  ...themeRoutes,
 ];

@@ -2,16 +2,26 @@ import {
   archivePurpose,
   findPurpose,
   insertPurpose,
+  insertWordingTranslation,
   listPurposes,
   listWordings,
   lockPurpose,
   type PurposeRow,
   updatePurpose,
 } from '../../db/consent';
-import { notFound, Problem, wrongState } from '../http/problem';
+import { invalidField, notFound, Problem, wrongState } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, pageQuery, z } from '../http/schemas';
-import { newPurpose, purpose, purposeChange, purposePage, purposeParams, showPurpose, wordingList } from './schemas';
+import {
+  newPurpose,
+  newTranslation,
+  purpose,
+  purposeChange,
+  purposePage,
+  purposeParams,
+  showPurpose,
+  wordingList,
+} from './schemas';
 
 const BASE = '/workspaces/{ws}/purposes';
 const ONE = `${BASE}/{purpose_id}`;
@@ -151,9 +161,40 @@ export const purposeRoutes = [
     responses: { 200: { description: 'The wordings, oldest first', schema: wordingList } },
     async handle(context, { params }) {
       if (!(await findPurpose(context.tx, context.workspaceId, params.purpose_id))) throw notFound('purpose');
-      const rows = await listWordings(context.tx, context.workspaceId, params.purpose_id);
-      const items = rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
-      return { status: 200, body: { items } };
+      return { status: 200, body: { items: await showWordings(context, params.purpose_id) } };
+    },
+  }),
+  defineRoute({
+    operationId: 'addPurposeWordingTranslation',
+    method: 'post',
+    path: `${ONE}/wordings`,
+    tag: TAG,
+    summary: 'Add a wording in another language',
+    description:
+      'Confirmation mails and pages show it to people of that locale, and the proof names it. It cannot be changed: what people were shown stays as it was. A new wording is a change of the purpose.',
+    access: 'workspace',
+    permission: 'consent:write',
+    params: purposeParams,
+    body: newTranslation,
+    responses: { 201: { description: 'The wordings, oldest first', schema: wordingList } },
+    async handle(context, { params, body }) {
+      const { tx, workspaceId, actor } = context;
+      const row = await requireLocked(context, params.purpose_id, null);
+      const wordingVersion = body.wording_version ?? row.wording_version;
+      if (wordingVersion > row.wording_version) {
+        throw invalidField('wording_version', `The purpose has the wordings 1 to ${row.wording_version}.`);
+      }
+      const translation = { purposeId: row.id, wordingVersion, locale: body.locale, wording: body.wording };
+      if (!(await insertWordingTranslation(tx, workspaceId, { ...translation, createdBy: actor.userId }))) {
+        throw new Problem('conflict', `Wording ${wordingVersion} is there in "${body.locale}" already.`);
+      }
+      await context.audit({ action: 'purpose.translate', entityType: 'purpose', entityId: row.id, new: body });
+      return { status: 201, body: { items: await showWordings(context, row.id) } };
     },
   }),
 ];
+
+async function showWordings({ tx, workspaceId }: WorkspaceContext, purposeId: string) {
+  const rows = await listWordings(tx, workspaceId, purposeId);
+  return rows.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
+}

@@ -107,7 +107,7 @@ export function showCategory(row: CategoryRow): z.output<typeof category> {
   };
 }
 
-const frequency = z.enum(FREQUENCIES);
+export const frequency = z.enum(FREQUENCIES);
 export const preferences = z
   .object({
     workspace: z.string().openapi({ description: 'Name of the sender.' }),
@@ -143,6 +143,7 @@ export const preferenceChange = z.strictObject({
 const consentStatus = z.enum(['granted', 'denied', 'pending']);
 
 export const contactParams = z.object({ contact_id: id });
+export const consentsQuery = z.strictObject({ as_of: moment.optional() });
 export const consentParams = z.object({ contact_id: id, purpose_id: id });
 export const consentChange = z.strictObject({
   status: z.enum(['granted', 'denied']),

@@ -84,6 +84,21 @@ export const consentExamples: Examples = {
     });
     return { params: { category_id: body.id }, body: { name: 'Tips', translations: { de: { name: 'Tipps' } } } };
   },
+  addPurposeWordingTranslation: async (world) => ({
+    params: { purpose_id: await aPurpose(world) },
+    body: { locale: 'de', wording: 'Ich möchte von neuen Produkten hören.' },
+  }),
+  getConsentEvidence: async (world) => ({ params: { contact_id: await world.contact() } }),
+  printConsentEvidence: async (world) => ({ params: { contact_id: await world.contact() } }),
+  getContactPreferences: async (world) => ({ params: { contact_id: await world.contact() } }),
+  updateContactPreferences: async (world) => ({
+    params: { contact_id: await world.contact() },
+    body: { categories: [{ key: 'newsletter', frequency: 'MONTHLY' }] },
+  }),
+  unsubscribeContact: async (world) => ({ params: { contact_id: await world.contact() } }),
+  listUnsubscribes: () => ({}),
+  getPageTheme: () => ({}),
+  setPageTheme: () => ({ body: { accent_color: '#b91c1c', corners: 'SQUARE', footer: 'Consent & Co, Main Street 1' } }),
   getPreferences: (world) => messageLink(world, 'message-unsubscribe'),
   updatePreferences: async (world) => ({
     ...(await messageLink(world, 'message-unsubscribe')),
