@@ -1,3 +1,4 @@
 /** Static lists and their members as stored. */
 export * from './audiences';
 export * from './members';
+export * from './resolve';
