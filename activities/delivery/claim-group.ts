@@ -1,4 +1,4 @@
-import { takeProviderDay, takeRateSlots } from '../../db/delivery/capacity';
+import { takeCapacity, takeRateSlots } from '../../db/delivery/capacity';
 import {
   type ClaimedRow,
   groupExists,
@@ -9,7 +9,7 @@ import {
 } from '../../db/delivery/claim';
 import { toFacts } from '../../db/delivery/facts';
 import { takeOptInUnits } from '../../db/delivery/opt-in-limit';
-import { judge } from '../../domain/delivery';
+import { type CapacityLimit, type CapacityUnit, judge } from '../../domain/delivery';
 import type { Logger } from '../../platform/log';
 import type { Database } from '../../platform/postgres';
 import type { Candidate } from './candidate';
@@ -39,14 +39,15 @@ export interface Claimed {
 export interface Claim {
   claimId: string;
   claimedAt: Date;
-  capDate: string | null;
+  /** What each claimed row holds. */
+  units: CapacityUnit[];
   claimed: Claimed[];
   /** Rows whose verdict was not OK. */
   refused: number;
   /** When the first may begin, and the distance between two; null = at once. */
   pace: Pace | null;
-  /** Set when the provider's day is used up. */
-  dayExhausted: boolean;
+  /** A limit of the route that has nothing left. */
+  exhausted: CapacityLimit | null;
   /** When the claim began, in milliseconds since 1970. */
   begunAt: number;
   /** True when the COMMIT's answer was lost: the rows are SENDING, and nothing of them may be written any more. */
@@ -80,15 +81,15 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
         else if (row.contact_version === candidate.due.contact_version) passed.push({ candidate, row });
       }
       const limited = await withinOptInLimit(tx, request.workspaceId, passed, refused, now);
-      const capacity = await takeCapacity(tx, request, limited, now);
+      const capacity = await withinCapacity(tx, request, limited, now);
       const claim: Claim = {
         claimId,
         claimedAt: now,
-        capDate: capacity.capDate,
+        units: capacity.units,
         claimed: capacity.claimed,
         refused: refused.length,
         pace: capacity.pace,
-        dayExhausted: capacity.dayExhausted,
+        exhausted: capacity.exhausted,
         begunAt,
         uncertain: false,
       };
@@ -102,7 +103,8 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
         counterSlot: request.counterSlot,
         claimId,
         claimedAt: now,
-        capDate: capacity.capDate,
+        capDate: capacity.units.length > 0 ? capacity.localDate : null,
+        units: capacity.units,
         claimed: capacity.claimed.map(toClaimedRow),
         refused,
       });
@@ -170,31 +172,33 @@ async function withinOptInLimit(
   });
 }
 
-/** Takes units in (kind, resource) order, last in the transaction, so that nobody waits for them long. */
-async function takeCapacity(
+/** Takes units last in the transaction, so that nobody waits for them long. */
+async function withinCapacity(
   tx: Transaction,
   request: ClaimRequest,
   passed: Claimed[],
   now: Date,
-): Promise<{ claimed: Claimed[]; capDate: string | null; pace: Pace | null; dayExhausted: boolean }> {
-  const { sender } = request.route;
+): Promise<{
+  claimed: Claimed[];
+  localDate: string | null;
+  units: CapacityUnit[];
+  pace: Pace | null;
+  exhausted: CapacityLimit | null;
+}> {
+  const { caps, rateLimit } = request.route;
   let claimed = passed;
-  let capDate: string | null = null;
-  let dayExhausted = false;
-  if (sender.kind === 'provider' && sender.limits.perDay !== null && passed.length > 0) {
-    capDate = request.today(now);
-    const units = await takeProviderDay(tx, {
-      workspaceId: request.workspaceId,
-      providerId: sender.providerId,
-      date: capDate,
-      limit: sender.limits.perDay,
-      wanted: passed.length,
-    });
-    dayExhausted = units < passed.length;
-    claimed = passed.slice(0, units);
+  let units: CapacityUnit[] = [];
+  let exhausted: CapacityLimit | null = null;
+  const limited = caps.length > 0 && passed.length > 0;
+  const localDate = limited ? request.today(now) : null;
+  if (localDate !== null) {
+    const wanted = passed.length;
+    const taken = await takeCapacity(tx, { workspaceId: request.workspaceId, limits: caps, now, localDate, wanted });
+    claimed = passed.slice(0, taken.count);
+    units = claimed.length > 0 ? taken.units : [];
+    exhausted = taken.exhausted;
   }
-  const limit = request.route.rateLimit;
-  if (limit === null || claimed.length === 0) return { claimed, capDate, pace: null, dayExhausted };
-  const firstInMs = await takeRateSlots(tx, limit, claimed.length);
-  return { claimed, capDate, pace: paceOf(firstInMs, limit.perSecond), dayExhausted };
+  if (rateLimit === null || claimed.length === 0) return { claimed, localDate, units, pace: null, exhausted };
+  const firstInMs = await takeRateSlots(tx, rateLimit, claimed.length);
+  return { claimed, localDate, units, pace: paceOf(firstInMs, rateLimit.perSecond), exhausted };
 }

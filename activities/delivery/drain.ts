@@ -217,7 +217,7 @@ export class LaneDrain {
         if (made) process.begin({ workspaceId: lane.workspaceId, streamId: batch.stream.id, processId, route }, made);
         return made;
       });
-      if (claim?.dayExhausted) process.directory.exhaust(route.sender, claim.claimedAt);
+      if (claim?.exhausted) process.directory.exhaust(route, claim.exhausted, claim.claimedAt);
       this.claimed += claim?.claimed.length ?? 0;
       this.refused += claim?.refused ?? 0;
     } catch (error) {

@@ -3,7 +3,7 @@ import { type BreakerRow, openBreakers } from '../../db/delivery/breakers';
 import type { RateLimit } from '../../db/delivery/capacity';
 import { loadThrottles } from '../../db/delivery/throttles';
 import { CredentialsError, ensureRoute, loadSenders } from '../../db/senders';
-import { BreakerWatch, type Throttle } from '../../domain/delivery';
+import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
 import { INSTALLATION_PROVIDER_ID, type Sender } from '../../domain/senders';
 import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
 import { one, sql } from '../../platform/postgres';
@@ -20,6 +20,7 @@ const TRIP_MS = 100;
 /** What one message takes: a sender, its route for the From address, and its connections in this process. */
 export interface ChosenRoute {
   sender: Sender;
+  fromEmail: string;
   routeId: string;
   reason: string;
   connector: Connector;
@@ -28,6 +29,8 @@ export interface ChosenRoute {
   window: Window | null;
   /** Messages per second of the sender, paced evenly over all processes; null = unlimited. */
   rateLimit: RateLimit | null;
+  /** What a claim takes units of: provider, domain, address of departure. */
+  caps: readonly CapacityLimit[];
   /** True: the breaker is open and this process has been given the one probe. */
   probe: boolean;
 }
@@ -60,7 +63,7 @@ export class SenderDirectory {
   private readonly workspaces = new Map<string, WorkspaceState>();
   private readonly connections = new Map<string, Connected>();
   private readonly routes = new Map<string, string>();
-  /** Providers whose day is used up (a raised limit is another version), until when (monotonic) not to ask. */
+  /** Routes with a cap that is used up (a raised limit is another version), until when (monotonic) not to ask. */
   private readonly exhausted = new Map<string, number>();
   private readonly hasInstallationSender: boolean;
 
@@ -78,7 +81,11 @@ export class SenderDirectory {
     let soonest: number | null = null;
     for (const [position, sender] of state.senders.entries()) {
       if (fixedProviderId !== null && sender.providerId !== fixedProviderId) continue;
-      const usedUpForMs = (this.exhausted.get(versionOf(sender)) ?? 0) - performance.now();
+      const usedUpUntil = Math.max(
+        this.exhausted.get(versionOf(sender)) ?? 0,
+        this.exhausted.get(`${versionOf(sender)} ${fromEmail}`) ?? 0,
+      );
+      const usedUpForMs = usedUpUntil - performance.now();
       if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
       if (this.connections.get(sender.providerId)?.watch.holdsBack) {
         soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, TRIP_MS);
@@ -117,10 +124,13 @@ export class SenderDirectory {
     return this.workspaces.get(workspaceId)?.zone ?? 'UTC';
   }
 
-  /** The provider's day is used up; looked at again at midnight, or in a minute, since units may come back. */
-  exhaust(sender: Sender, now: Date): void {
+  /** A cap of a route is used up; looked at again at midnight, or in a minute, since units may come back. */
+  exhaust(route: ChosenRoute, limit: CapacityLimit, now: Date): void {
+    const { sender, fromEmail } = route;
     const untilMidnight = nextLocalMidnight(this.zone(sender.workspaceId), now).getTime() - now.getTime();
-    this.exhausted.set(versionOf(sender), performance.now() + Math.min(untilMidnight, 60_000));
+    const ofProvider = limit.kind === 'provider-day' || limit.kind === 'provider-hour';
+    const key = ofProvider ? versionOf(sender) : `${versionOf(sender)} ${fromEmail}`;
+    this.exhausted.set(key, performance.now() + Math.min(untilMidnight, 60_000));
   }
 
   /** Breakers and throttles changed: look again at the next choice. */
@@ -143,7 +153,8 @@ export class SenderDirectory {
       this.routes.set(key, routeId);
     }
     const { connector, watch, window } = this.connect(sender);
-    return { sender, routeId, reason, connector, watch, window, probe, rateLimit: this.rateLimit(sender) };
+    const rateLimit = this.rateLimit(sender);
+    return { sender, fromEmail, routeId, reason, connector, watch, window, probe, rateLimit, caps: capsOf(sender) };
   }
 
   private rateLimit(sender: Sender): RateLimit | null {
@@ -183,13 +194,9 @@ export class SenderDirectory {
     const now = performance.now();
     let state = this.workspaces.get(workspaceId);
     if (!state) {
-      const workspace = await one<{ time_zone: string }>(
-        this.deps.db,
-        sql`SELECT time_zone FROM workspaces WHERE id = ${workspaceId}`,
-      );
       const never = Number.NEGATIVE_INFINITY;
       state = {
-        zone: workspace?.time_zone ?? 'UTC',
+        zone: 'UTC',
         senders: [],
         sendersAt: never,
         breakers: new Map(),
@@ -199,6 +206,8 @@ export class SenderDirectory {
       this.workspaces.set(workspaceId, state);
     }
     if (now - state.sendersAt > SENDERS_MS) {
+      // The day of its caps begins at another moment when the workspace moves.
+      state.zone = await this.timeZone(workspaceId);
       state.senders = await this.loadSenders(workspaceId);
       state.sendersAt = now;
     }
@@ -214,6 +223,14 @@ export class SenderDirectory {
     return state;
   }
 
+  private async timeZone(workspaceId: string): Promise<string> {
+    const row = await one<{ time_zone: string }>(
+      this.deps.db,
+      sql`SELECT time_zone FROM workspaces WHERE id = ${workspaceId}`,
+    );
+    return row?.time_zone ?? 'UTC';
+  }
+
   private async loadSenders(workspaceId: string): Promise<Sender[]> {
     try {
       return await loadSenders(this.deps.db, workspaceId, this.deps.keyring, this.hasInstallationSender);
@@ -223,6 +240,15 @@ export class SenderDirectory {
       return [];
     }
   }
+}
+
+function capsOf(sender: Sender): CapacityLimit[] {
+  if (sender.kind === 'installation') return [];
+  const caps: CapacityLimit[] = [];
+  const { perDay, per24Hours } = sender.limits;
+  if (perDay !== null) caps.push({ kind: 'provider-day', resourceId: sender.providerId, limit: perDay });
+  if (per24Hours !== null) caps.push({ kind: 'provider-hour', resourceId: sender.providerId, limit: per24Hours });
+  return caps;
 }
 
 /** Names a sender as it is now. The installation's connections are shared by all workspaces. */

@@ -175,7 +175,7 @@ export class SendingProcess {
             diagnostic: OutcomeEffects.diagnostic(outcome),
           }
         : null,
-      capacity: claim.capDate ? { providerId: context.route.sender.providerId, capDate: claim.capDate } : null,
+      units: claim.units,
     };
     this.settler.add(settled, context.processId, () => {
       this.window.give(1);

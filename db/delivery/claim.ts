@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import type { Verdict } from '../../domain/delivery';
+import type { CapacityUnit, Verdict } from '../../domain/delivery';
 import type { Database } from '../../platform/postgres';
 import { FACTS_COLUMNS, FACTS_JOINS, type FactsRow } from './facts';
 
@@ -77,7 +77,10 @@ export interface ClaimWrite {
   counterSlot: number;
   claimId: string;
   claimedAt: Date;
+  /** The local date of the claim where its rows hold units; null where they hold none. */
   capDate: string | null;
+  /** What each claimed row holds. */
+  units: readonly CapacityUnit[];
   claimed: ClaimedRow[];
   refused: RefusedRow[];
 }
@@ -118,8 +121,8 @@ export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<{ s
         INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, slot, queued, sending)
         VALUES ($12, $14, $2, $17, -$16::bigint, $16::bigint)
         ON CONFLICT (stream_id, process_id, slot) DO UPDATE SET queued = r.queued - $16, sending = r.sending + $16)
-      INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids, claimed_at)
-      VALUES ($12, $1, $2, $13, $14, $3, $15, $8, $6)`,
+      INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids, claimed_at, units)
+      VALUES ($12, $1, $2, $13, $14, $3, $15, $8, $6, $18::jsonb)`,
     values: [
       claim.claimId,
       claim.processId,
@@ -138,6 +141,7 @@ export async function writeClaim(tx: PoolClient, claim: ClaimWrite): Promise<{ s
       sources.length === 1 ? sources : claim.claimed.map((row) => row.sourceId),
       claim.claimed.length,
       claim.counterSlot,
+      claim.units.length === 0 ? null : JSON.stringify(claim.units),
     ],
   });
   // Whoever commits waits for it; until then its failure must not count as unhandled.

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { MAX_ATTEMPTS } from '../../domain/delivery';
 import { changed, type Database, many, type Queryable, sql } from '../../platform/postgres';
+import { returnUnits, unitsOfClaims } from './capacity';
 import { countStream, OTHER_SLOT } from './claim';
 
 /** Registers a delivery process with its first lease. Leases run on the real clock, not on the rules' one. */
@@ -93,7 +94,14 @@ export async function loseClaims(
   byProcess: string,
 ): Promise<number> {
   if (claimIds.length === 0) return 0;
-  const rows = await many<{ workspace_id: string; stream_id: string; claim_id: string; status: string; n: number }>(
+  const rows = await many<{
+    workspace_id: string;
+    stream_id: string;
+    claim_id: string;
+    status: string;
+    n: number;
+    giving: number;
+  }>(
     tx,
     sql`WITH held AS MATERIALIZED (
           SELECT g.claim_id, coalesce(g.source_ids[u.position], g.source_ids[1]) AS source_id, u.id
@@ -109,15 +117,9 @@ export async function loseClaims(
             SELECT x.class IN ('opt-in', 'transactional') AND x.attempts + 1 < ${MAX_ATTEMPTS} AS yes, x.cap_date
             FROM deliveries x WHERE x.source_id = h.source_id AND x.id = h.id) AS again
           WHERE d.source_id = h.source_id AND d.id = h.id AND d.claim_id = h.claim_id AND d.status = 'SENDING'
-          RETURNING d.workspace_id, d.stream_id, d.claim_id, d.status, d.route_id, again.cap_date AS taken_on),
-        -- What is queued again gives its unit back to the date it was taken from.
-        units AS (
-          UPDATE capacity c SET used = c.used - n.units
-          FROM (SELECT l.workspace_id, r.provider_id, l.taken_on::text AS date, count(*) AS units
-                FROM lost l JOIN routes r ON r.id = l.route_id
-                WHERE l.status = 'QUEUED' AND l.taken_on IS NOT NULL GROUP BY 1, 2, 3) AS n
-          WHERE c.workspace_id = n.workspace_id AND c.kind = 'provider-day' AND c.resource_id = n.provider_id AND c.window_key = n.date)
-        SELECT workspace_id, stream_id, claim_id, status, count(*)::int AS n FROM lost GROUP BY 1, 2, 3, 4`,
+          RETURNING d.workspace_id, d.stream_id, d.claim_id, d.status, again.cap_date AS taken_on)
+        SELECT workspace_id, stream_id, claim_id, status, count(*)::int AS n,
+          (count(*) FILTER (WHERE status = 'QUEUED' AND taken_on IS NOT NULL))::int AS giving FROM lost GROUP BY 1, 2, 3, 4`,
   );
   for (const row of rows) {
     await countStream(tx, {
@@ -137,5 +139,9 @@ export async function loseClaims(
   await tx.query(
     sql`UPDATE delivery_groups SET settled_at = sally_now() WHERE claim_id = ANY (${claimIds}::uuid[]) AND settled_at IS NULL`,
   );
+  // What is queued again gives its units back to the windows that they were taken from.
+  const giving = rows.filter((row) => row.giving > 0);
+  const claims = giving.map((row) => ({ workspaceId: row.workspace_id, claimId: row.claim_id, rows: row.giving }));
+  await returnUnits(tx, await unitsOfClaims(tx, claims));
   return rows.reduce((sum, row) => sum + row.n, 0);
 }

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { one, sql } from '../../platform/postgres';
+import { retakeUnits, returnUnits, unitsOfClaims } from './capacity';
 import { countStream, OTHER_SLOT } from './claim';
 
 /** A truth that comes after its group was closed. */
@@ -21,7 +22,6 @@ interface LateRow extends Record<string, unknown> {
   claim_id: string | null;
   stream_id: string;
   stream_state: string;
-  route_id: string | null;
   cap_date: string | null;
 }
 
@@ -37,7 +37,7 @@ export type LateResult = 'applied' | 'moved-on' | 'already-recorded' | 'not-foun
 export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<LateResult> {
   const row = await one<LateRow>(
     tx,
-    sql`SELECT d.status, d.claim_id, d.stream_id, d.route_id, d.cap_date, s.state AS stream_state
+    sql`SELECT d.status, d.claim_id, d.stream_id, d.cap_date, s.state AS stream_state
         FROM deliveries d JOIN streams s ON s.id = d.stream_id
         WHERE d.source_id = ${truth.sourceId} AND d.id = ${truth.deliveryId} AND d.workspace_id = ${truth.workspaceId}
         FOR UPDATE OF d ${truth.outcome === 'QUEUED' ? sql`FOR NO KEY UPDATE OF s` : sql`FOR SHARE OF s`}`,
@@ -55,11 +55,15 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
     return 'moved-on';
   }
   const status = truth.outcome === 'QUEUED' && row.stream_state === 'CANCELLED' ? 'CANCELLED' : truth.outcome;
+  // A row that was queued again had given its units back; the claim that it was accepted under holds them again.
+  const ofClaim = [{ workspaceId: truth.workspaceId, claimId: truth.claimId, rows: 1 }];
+  const retaken = row.status === 'QUEUED' ? await unitsOfClaims(tx, ofClaim) : [];
   const returns = status === 'QUEUED' || status === 'CANCELLED';
   await tx.query(sql`
     UPDATE deliveries SET status = ${status}, reason = ${status === 'CANCELLED' ? 'SOURCE_CANCELLED' : truth.reason},
       not_before = CASE WHEN ${status} = 'QUEUED' THEN sally_now() ELSE not_before END,
-      cap_date = CASE WHEN ${returns} THEN NULL ELSE cap_date END,
+      cap_date = CASE WHEN ${returns} THEN NULL WHEN ${retaken.length > 0} THEN sally_now()::date ELSE cap_date END,
+      claim_id = CASE WHEN ${row.status} = 'QUEUED' THEN ${truth.claimId} ELSE claim_id END,
       sent_at = CASE WHEN ${status} = 'SENT' THEN sally_now() END
     WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}`);
   if (status === 'QUEUED') await tx.query(sql`UPDATE streams SET idle = false WHERE id = ${row.stream_id} AND idle`);
@@ -76,11 +80,9 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
     cancelled: status === 'CANCELLED' ? 1 : 0,
   });
   // Last in the transaction, as in a claim: nobody waits long for the counter's row.
-  if (returns && row.route_id && row.cap_date) {
-    await tx.query(sql`
-      UPDATE capacity c SET used = c.used - 1 FROM routes r
-      WHERE r.id = ${row.route_id} AND c.workspace_id = ${truth.workspaceId} AND c.kind = 'provider-day'
-        AND c.resource_id = r.provider_id AND c.window_key = ${row.cap_date}`);
+  await retakeUnits(tx, retaken);
+  if (returns && row.cap_date) {
+    await returnUnits(tx, await unitsOfClaims(tx, ofClaim));
   }
   return 'applied';
 }

@@ -1,5 +1,6 @@
-import type { OutcomeReason, Settlement } from '../../domain/delivery';
+import type { CapacityUnit, OutcomeReason, Settlement } from '../../domain/delivery';
 import type { Database } from '../../platform/postgres';
+import { returnUnits } from './capacity';
 import { countStream, SETTLE_SLOT } from './claim';
 
 /** One row's outcome, ready to be written. */
@@ -16,7 +17,7 @@ export interface RowSettlement {
   /** For delivery_attempts: what the server said, with addresses struck out. */
   attempt: { number: number; smtpCode: number | null; enhancedCode: string | null; diagnostic: string } | null;
   /** Units to give back when the row returns to the queue. */
-  capacity: { providerId: string; capDate: string } | null;
+  units: readonly CapacityUnit[];
 }
 
 /** A group's counts as the channel counted them, independent of the rows. */
@@ -105,7 +106,7 @@ export async function settleRows(db: Database, processId: string, rows: RowSettl
       });
     }
     await writeAttempts(tx, applied);
-    await returnCapacity(
+    await returnUnits(
       tx,
       applied.filter((row) => ['QUEUED', 'CANCELLED'].includes(status(row))),
     );
@@ -227,23 +228,6 @@ async function writeAttempts(tx: Transaction, rows: RowSettlement[]): Promise<vo
       recorded.map((row) => row.routeId),
     ],
   });
-}
-
-/** Gives units of rows that were not sent back to the date they were taken from. */
-async function returnCapacity(tx: Transaction, rows: RowSettlement[]): Promise<void> {
-  const units = groupBy(
-    rows.filter((row) => row.capacity !== null),
-    (row) => `${row.workspaceId} ${row.capacity?.providerId} ${row.capacity?.capDate}`,
-  );
-  for (const [, ofDay] of [...units].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const [first] = ofDay;
-    if (!first?.capacity) continue;
-    await tx.query(
-      `UPDATE capacity SET used = used - $1
-       WHERE workspace_id = $2 AND kind = 'provider-day' AND resource_id = $3 AND window_key = $4`,
-      [ofDay.length, first.workspaceId, first.capacity.providerId, first.capacity.capDate],
-    );
-  }
 }
 
 function groupBy<Item>(items: Item[], key: (item: Item) => string): Map<string, Item[]> {

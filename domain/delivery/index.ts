@@ -1,4 +1,5 @@
 export * from './breaker';
+export * from './capacity';
 export * from './contract';
 export * from './facts';
 export * from './ledger';

@@ -1,9 +1,17 @@
 import fc from 'fast-check';
+import { auditCapacity } from '../../db/delivery/capacity';
 import { type OperatorOutcome, settleByOperator } from '../../db/delivery/operator';
 import { type RowSettlement, settleRows } from '../../db/delivery/settle';
 import { type LateTruth, settleLate } from '../../db/delivery/settle-late';
 import { cancelLeftovers } from '../../db/delivery/watchdog';
-import { type DeliveryStatus, MAX_ATTEMPTS, type MessageClass, type SendOutcome, settle } from '../../domain/delivery';
+import {
+  type CapacityLimit,
+  type DeliveryStatus,
+  MAX_ATTEMPTS,
+  type MessageClass,
+  type SendOutcome,
+  settle,
+} from '../../domain/delivery';
 import { uuidv7 } from '../../platform/ids';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
@@ -100,6 +108,10 @@ class Ledger {
   private state: 'ACTIVE' | 'PAUSED' | 'CANCELLED' = 'ACTIVE';
   private readonly claims: TestClaim[] = [];
   private readonly processId = uuidv7();
+  private readonly limits: CapacityLimit[] = [
+    { kind: 'provider-hour', resourceId: uuidv7(), limit: 1_000 },
+    { kind: 'provider-day', resourceId: uuidv7(), limit: 1_000 },
+  ];
 
   private constructor(
     private readonly streamId: string,
@@ -181,6 +193,8 @@ class Ledger {
       api.db,
       this.processId,
       wanted.map((each) => ({ source_id: each.sourceId, id: each.id })),
+      undefined,
+      { limits: this.limits, localDate: '2026-03-29' },
     );
     const queued = wanted.filter((each) => each.status === 'QUEUED');
     expect(claim?.claimed.length ?? 0).toBe(this.state === 'ACTIVE' ? queued.length : 0);
@@ -216,7 +230,7 @@ class Ledger {
         settlement: settle(answer, before, LEASE),
         providerMessageId: null,
         attempt: null,
-        capacity: null,
+        units: claim.units,
       };
     });
     const { late } = await settleRows(api.db, this.processId, settlements);
@@ -268,6 +282,7 @@ class Ledger {
       (same && (each.status === 'SENDING' || each.status === 'UNCONFIRMED')) ||
       (each.status === 'QUEUED' && truth === 'SENT');
     expect(result).toBe(applies ? 'applied' : same && each.status === truth ? 'already-recorded' : 'moved-on');
+    if (applies && each.status === 'QUEUED') each.claimId = claim.claimId;
     if (applies) each.status = truth === 'QUEUED' && this.state === 'CANCELLED' ? 'CANCELLED' : truth;
   }
 
@@ -341,6 +356,8 @@ test('the ledger is its model, whatever happens in whatever order', async () => 
         await ledger.run(what);
         await ledger.check();
       }
+      // Whatever happened: what is used of each limit is what rows hold.
+      expect(await auditCapacity(api.db, world.workspace.id, new Date(0))).toEqual([]);
     }),
     { numRuns: 150, endOnFailure: true, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
   );

@@ -21,14 +21,14 @@ afterAll(() => api.close());
 const SETTLE = '/workspaces/{ws}/deliveries/settle';
 
 /** A campaign of `count` rows, all of them lost on the wire. */
-async function unconfirmed(count: number) {
+async function unconfirmed(count: number, caps?: Parameters<typeof claimRows>[4]) {
   await addConsented(world, count);
   const { campaignId, runId } = await sentOff(world);
   await beginRun(api.db, world.workspace.id, runId);
   while ((await materialiseBatch(api.db, { workspaceId: world.workspace.id, runId }, 1_000)).kind !== 'stopped');
   const keys = await keysOf(api.db, runId);
   expect(keys).toHaveLength(count);
-  const claim = await claimRows(api.db, uuidv7(), keys);
+  const claim = await claimRows(api.db, uuidv7(), keys, uuidv7(), caps);
   if (!claim) throw new Error('nothing was claimed');
   await loseClaim(api.db, claim);
   expect(await rowsByStatus(api.db, runId)).toEqual({ UNCONFIRMED: count });
@@ -173,22 +173,11 @@ test('the acceptance of a row that an operator queued again settles it, as long 
 });
 
 test("the unit of a provider's day returns with the row", async () => {
-  const { runId, keys } = await unconfirmed(2);
-  const provider = await world.call('POST', '/workspaces/{ws}/email-infrastructure/providers', {
-    name: 'Relay',
-    provider_type: 'SMTP',
-    settings: { host: 'relay.invalid' },
-    credentials: { username: 'sally', password: 'secret' },
+  const providerId = uuidv7();
+  const { runId, keys } = await unconfirmed(2, {
+    limits: [{ kind: 'provider-day', resourceId: providerId, limit: 2 }],
+    localDate: '2026-03-29',
   });
-  const providerId = provider.body.id;
-  const identity = await world.insert('sending_identities', { email: 'news@sender.example' });
-  const route = await world.insert('routes', { provider_id: providerId, identity_id: identity });
-  await api.db.query(sql`
-    INSERT INTO capacity (workspace_id, kind, resource_id, window_key, used)
-    VALUES (${world.workspace.id}, 'provider-day', ${providerId}, '2026-03-29', 2)`);
-  await api.db.query(
-    sql`UPDATE deliveries SET route_id = ${route}, cap_date = '2026-03-29' WHERE source_id = ${runId}`,
-  );
   const outcomes = ['SENT', 'NOT_SENT'];
   await world.call('POST', SETTLE, {
     items: keys.map((key, index) => ({ source_id: runId, delivery_id: key.id, outcome: outcomes[index] })),

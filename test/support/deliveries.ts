@@ -1,7 +1,8 @@
+import { takeCapacity } from '../../db/delivery/capacity';
 import { claimSlot, type LockedRow, lockGroup, writeClaim } from '../../db/delivery/claim';
 import { toFacts } from '../../db/delivery/facts';
 import { loseClaims } from '../../db/delivery/process';
-import { judge } from '../../domain/delivery';
+import { type CapacityLimit, type CapacityUnit, judge } from '../../domain/delivery';
 import { uuidv7 } from '../../platform/ids';
 import { type Database, many, one, sql } from '../../platform/postgres';
 
@@ -11,6 +12,8 @@ export interface TestClaim {
   claimedAt: Date;
   processId: string;
   claimed: LockedRow[];
+  /** What each of them holds. */
+  units: CapacityUnit[];
   refused: number;
 }
 
@@ -20,7 +23,7 @@ export function claimRows(
   processId: string,
   keys: readonly { source_id: string; id: string }[],
   routeId = uuidv7(),
-  capDate: string | null = null,
+  caps: { limits: readonly CapacityLimit[]; localDate: string } | null = null,
 ): Promise<TestClaim | null> {
   const sources = [...new Set(keys.map((key) => key.source_id))];
   return db.transaction(async (tx) => {
@@ -36,7 +39,16 @@ export function claimRows(
     );
     if (!origin) throw new Error('a locked row is gone');
     const judged = rows.map((row) => ({ row, verdict: judge(toFacts(row), now) }));
-    const claimed = judged.filter(({ verdict }) => verdict.kind === 'OK').map(({ row }) => row);
+    const passed = judged.filter(({ verdict }) => verdict.kind === 'OK').map(({ row }) => row);
+    const taken = await takeCapacity(tx, {
+      workspaceId: origin.workspace_id,
+      limits: caps?.limits ?? [],
+      now,
+      localDate: caps?.localDate ?? '',
+      wanted: passed.length,
+    });
+    const claimed = passed.slice(0, taken.count);
+    const units = claimed.length > 0 ? taken.units : [];
     const claimId = uuidv7();
     const written = await writeClaim(tx, {
       workspaceId: origin.workspace_id,
@@ -48,7 +60,8 @@ export function claimRows(
       counterSlot: claimSlot(0),
       claimId,
       claimedAt: now,
-      capDate,
+      capDate: units.length > 0 ? (caps?.localDate ?? null) : null,
+      units,
       claimed: claimed.map((row) => ({
         sourceId: row.source_id,
         id: row.id,
@@ -61,7 +74,7 @@ export function claimRows(
       ),
     });
     await written?.sent;
-    return { claimId, claimedAt: now, processId, claimed, refused: rows.length - claimed.length };
+    return { claimId, claimedAt: now, processId, claimed, units, refused: rows.length - passed.length };
   });
 }
 

@@ -109,13 +109,13 @@ test('takes care of what a dead process left: bulk is held, transactional mail g
   });
   const identity = await world.insert('sending_identities', { email: 'news@sender.example' });
   const route = await world.insert('routes', { provider_id: provider.body.id, identity_id: identity });
-  await api.db.query(sql`
-    INSERT INTO capacity (workspace_id, kind, resource_id, window_key, used)
-    VALUES (${world.workspace.id}, 'provider-day', ${provider.body.id}, '2026-03-29', 2)`);
   const [held, again] = keys;
   const processId = uuidv7();
   await registerProcess(api.db, processId, 30);
-  const claim = await claimRows(api.db, processId, keys, route, '2026-03-29');
+  const claim = await claimRows(api.db, processId, keys, route, {
+    limits: [{ kind: 'provider-day', resourceId: provider.body.id, limit: 10 }],
+    localDate: '2026-03-29',
+  });
   expect(claim?.claimed).toHaveLength(2);
   await api.db.query(
     sql`UPDATE deliveries SET class = 'transactional' WHERE source_id = ${runId} AND id = ${again?.id}`,
