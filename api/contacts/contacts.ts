@@ -5,6 +5,7 @@ import {
   createContact,
   findContact,
   findContactId,
+  findExternalIds,
   listContacts,
   listSubmissions,
   lockContact,
@@ -16,6 +17,8 @@ import {
 import {
   applySubmission,
   EMPTY_PROFILE,
+  type ExternalId,
+  normaliseEmail,
   type ProfileChanges,
   profileDifference,
   snapshotProblem,
@@ -25,6 +28,7 @@ import { invalidField, notFound, Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, z } from '../http/schemas';
 import { cursorId } from './cursor';
+import { externalId, externalIds, replaceExternalIds } from './external-ids';
 import { profileChange, profileInput, readProfile } from './profile-input';
 import { CONTACTS, contact, contactPage, contactParams, contactStatus, showContact, TAG } from './schemas';
 
@@ -77,17 +81,19 @@ export const contactRoutes = [
     access: 'workspace',
     permission: 'contacts:write',
     idempotent: true,
-    body: profileInput,
+    body: profileInput.extend({ external_ids: externalIds.default([]) }),
     responses: { 201: { description: 'The contact', schema: contact } },
-    async handle(context, { body }) {
+    async handle(context, { body: { external_ids, ...body } }) {
       const definitions = await activeFieldDefinitions(context.tx, context.workspaceId);
       const changes = readProfile(body, definitions, 'create');
       const { email } = changes;
       if (email === undefined) throw invalidField('email', 'is required');
       requireStorable(changes, null);
       const hash = context.deps.addressHasher.hash(email);
-      const row = await createContact(context.tx, context.workspaceId, { ...changes, email }, hash, origin(context));
-      if (!row) throw await addressTaken(context, email);
+      const made = await createContact(context.tx, context.workspaceId, { ...changes, email }, hash, origin(context));
+      if (!made) throw await addressTaken(context, email);
+      if (external_ids.length > 0) await replaceExternalIds(context, made.id, external_ids);
+      const row = external_ids.length > 0 ? await requireContact(context, made.id) : made;
       await context.audit({ action: 'contact.create', entityType: 'contact', entityId: row.id, new: showContact(row) });
       return { status: 201, body: showContact(row), version: row.version };
     },
@@ -129,6 +135,26 @@ export const contactRoutes = [
     },
   }),
   defineRoute({
+    method: 'post',
+    path: `${CONTACTS}/lookup`,
+    operationId: 'lookUpContact',
+    tag: TAG,
+    summary: 'Finds the contact with an address or an external id',
+    description: 'A POST, so that no address stands in a URL or an access log. Give one of the two.',
+    access: 'workspace',
+    permission: 'contacts:read',
+    readOnly: true,
+    body: z.strictObject({ email: z.string().max(2_000).optional(), external_id: externalId.optional() }),
+    responses: { 200: { description: 'The contact', schema: contact } },
+    async handle(context, { body }) {
+      const { tx, workspaceId } = context;
+      const contactId = await lookUp(context, body);
+      const row = contactId === null ? null : await findContact(tx, workspaceId, contactId);
+      if (!row) throw new Problem('not-found', 'No contact with this address or external id exists in this workspace.');
+      return { status: 200, body: showContact(row), version: row.version };
+    },
+  }),
+  defineRoute({
     method: 'get',
     path: ONE,
     operationId: 'getContact',
@@ -154,9 +180,9 @@ export const contactRoutes = [
     access: 'workspace',
     permission: 'contacts:write',
     params: contactParams,
-    body: profileChange,
+    body: profileChange.extend({ external_ids: externalIds.optional().openapi({ description: 'Replaces all.' }) }),
     responses: { 200: { description: 'The contact', schema: contact } },
-    async handle(context, { params, body, ifMatch }) {
+    async handle(context, { params, body: { external_ids, ...body }, ifMatch }) {
       const before = await lockContact(context.tx, context.workspaceId, params.contact_id);
       if (!before) throw notFound('contact');
       if (ifMatch !== null && ifMatch !== before.version) {
@@ -170,7 +196,9 @@ export const contactRoutes = [
       requireStorable(asked, before);
       const profile = toProfile(before);
       const changes = profileDifference(profile, applySubmission(profile, asked));
-      const after = await save(context, before, changes);
+      const saved = await save(context, before, changes);
+      if (external_ids !== undefined) await replaceExternalIds(context, before.id, external_ids);
+      const after = external_ids === undefined ? saved : await requireContact(context, before.id);
       await context.audit({
         action: 'contact.update',
         entityType: 'contact',
@@ -201,6 +229,22 @@ export const contactRoutes = [
     },
   }),
 ];
+
+async function lookUp(
+  { tx, workspaceId }: WorkspaceContext,
+  key: { email?: string | undefined; external_id?: ExternalId | undefined },
+): Promise<string | null> {
+  if ((key.email === undefined) === (key.external_id === undefined)) {
+    throw invalidField('email', 'Give either an address or an external id.');
+  }
+  if (key.external_id !== undefined) {
+    const [found] = await findExternalIds(tx, workspaceId, [key.external_id]);
+    return found?.contactId ?? null;
+  }
+  const address = normaliseEmail(key.email ?? '');
+  if (!address.ok) throw invalidField('email', address.message);
+  return findContactId(tx, workspaceId, address.email);
+}
 
 async function save(context: WorkspaceContext, before: ContactRow, changes: ProfileChanges): Promise<ContactRow> {
   const { tx, workspaceId } = context;

@@ -4,6 +4,7 @@ import { fieldRoutes } from './fields';
 import { importRoutes } from './imports';
 import { contactJobRoutes } from './jobs';
 import { uploadRoutes } from './uploads';
+import { upsertRoutes } from './upsert';
 
 /** Operations of the contacts area. */
 export const contactsRoutes: AnyRoute[] = [
@@ -12,4 +13,5 @@ export const contactsRoutes: AnyRoute[] = [
   ...uploadRoutes,
   ...importRoutes,
   ...contactJobRoutes,
+  ...upsertRoutes,
 ];

@@ -1,4 +1,4 @@
-import type { FieldSnapshot, Profile } from '../../domain/contacts';
+import type { ExternalId, FieldSnapshot, Profile } from '../../domain/contacts';
 import { many, one, type Queryable, sql } from '../../platform/postgres';
 
 export type ContactStatus = 'ACTIVE' | 'UNSUBSCRIBED' | 'BOUNCED' | 'COMPLAINED';
@@ -13,16 +13,21 @@ export interface ContactRow {
   time_zone: string | null;
   tags: string[];
   fields: FieldSnapshot;
+  external_ids: ExternalId[];
   version: number;
   created_at: Date;
   updated_at: Date;
 }
 
 const COLUMNS = sql`c.id, c.email, c.status, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields,
+  coalesce((SELECT jsonb_agg(jsonb_build_object('kind', i.kind, 'value', i.value) ORDER BY i.kind, i.value)
+    FROM contact_identities i WHERE i.workspace_id = c.workspace_id AND i.contact_id = c.id), '[]') AS external_ids,
   c.version, c.created_at, c.updated_at`;
 
 /** The profile in a row: a name that is not known is null there and empty here. */
-export function toProfile(row: Omit<ContactRow, 'id' | 'status' | 'version' | 'created_at' | 'updated_at'>): Profile {
+export function toProfile(
+  row: Pick<ContactRow, 'email' | 'first_name' | 'last_name' | 'locale' | 'time_zone' | 'tags' | 'fields'>,
+): Profile {
   return {
     email: row.email,
     firstName: row.first_name || null,

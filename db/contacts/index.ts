@@ -3,6 +3,7 @@ export * from './contact-jobs';
 export * from './contacts';
 export * from './field-definitions';
 export * from './field-index';
+export * from './identities';
 export * from './import-batch';
 export * from './import-dry-run';
 export * from './import-jobs';

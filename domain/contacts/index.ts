@@ -14,3 +14,4 @@ export * from './mailbox-providers';
 export * from './names-and-tags';
 export * from './submission-payload';
 export * from './submissions';
+export * from './upsert-plan';

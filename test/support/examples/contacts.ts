@@ -39,6 +39,18 @@ export const contactsExamples: Examples = {
   listContacts: () => ({ query: { search: 'a' } }),
   getContact: async (world) => ({ params: { contact_id: await world.contact() } }),
   updateContact: async (world) => ({ params: { contact_id: await world.contact() }, body: { first_name: 'Ada' } }),
+  lookUpContact: async (world) => {
+    const email = `${world.unique()}@contacts.example`;
+    await world.contact({ email });
+    return { body: { email } };
+  },
+  upsertContacts: (world) => ({
+    body: {
+      contacts: [
+        { email: `${world.unique()}@contacts.example`, external_ids: [{ kind: 'crm', value: world.unique() }] },
+      ],
+    },
+  }),
   listSubmissions: async (world) => ({ params: { contact_id: await world.contact() } }),
   createContactField: (world) => ({ body: newField(world) }),
   listContactFields: () => ({}),
