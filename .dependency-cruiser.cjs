@@ -77,7 +77,9 @@ module.exports = {
         path: '^(platform|domain|db|activities|workflows|api)/|^(server|worker)\\.ts$',
         pathNot: ['^activities/(delivery|senders)/', TESTS],
       },
-      to: { path: '^channels/(connector|smtp/)|^activities/senders/connector\\.ts$' },
+      to: {
+        path: '^channels/(connector|(smtp|http|ses|sendgrid|mailgun|postmark)/)|^activities/senders/connector\\.ts$',
+      },
     },
     {
       name: 'only-roots-wire',

@@ -1,13 +1,37 @@
 /**
- * The one interface between Sally and whatever carries a message away (SMTP relays; provider APIs speak it too).
+ * The one interface between Sally and whatever carries a message away (SMTP relays and the APIs of providers).
  * A connector never looks at the ledger: it says what became of one message, and the delivery activity decides
  * what that means for the row.
  */
+
+/** A person or role, with a display name as people write it (empty for none). */
+export interface MessageAddress {
+  name: string;
+  address: string;
+}
+
+/** A message taken apart, for provider APIs that put it together themselves. */
+export interface StructuredMessage {
+  from: MessageAddress;
+  replyTo: MessageAddress | null;
+  to: MessageAddress;
+  subject: string;
+  /** At least one of text and html is given. */
+  text: string | null;
+  html: string | null;
+  /** id@domain, without angle brackets. */
+  messageId: string;
+  /** All further fields that Sally sets, in order, each value one line of ASCII. */
+  headers: readonly (readonly [name: string, value: string])[];
+  attachments: readonly { fileName: string; contentType: string; content: Buffer }[];
+}
 
 /** One message for one recipient, ready to go. */
 export interface OutgoingMessage {
   /** Names the message towards the gate; never sent. */
   deliveryId: string;
+  /** `{source id}.{delivery id}` without dashes: what a provider's events and look-ups name the message by. */
+  correlation: string;
   /** Callers with different keys (lanes) take turns when connections are scarce. */
   lane: string;
   /** RFC 5321 reverse-path without angle brackets; empty for the null sender. */
@@ -20,6 +44,8 @@ export interface OutgoingMessage {
   eightBit: boolean;
   /** The header holds raw UTF-8 (RFC 6532): the server must offer SMTPUTF8. */
   smtpUtf8: boolean;
+  /** The same message taken apart; made only when a connector asks for it. */
+  structured?: () => StructuredMessage;
 }
 
 /** Whom a final refusal blames. Only `address` may ever lead to a suppression. */
@@ -36,7 +62,8 @@ export type RefusalScope = 'address' | 'sender' | 'message';
  *   own DATA, which three times in a row counts as an attempt.
  * - `unavailable`: the route does not work (refused log-in, bad certificate, no connection, no SMTP); the recipient
  *   is unharmed, the breaker is told.
- * - `unknown`: the final dot was passed to the socket and no answer came. Nothing else is ever unknown.
+ * - `unknown`: the final dot (or the last byte of an HTTP request) was passed to the socket and no answer came, or an
+ *   HTTP answer of 5xx that does not say whether the message was taken. Nothing else is ever unknown.
  */
 export type SendOutcome =
   | { kind: 'accepted'; providerMessageId: string | null; reply: string }
@@ -75,6 +102,18 @@ export type Verification =
   | { ok: true; greeting: string; capabilities: string[]; tls: string | null; authenticated: boolean }
   | { ok: false; cause: UnavailableCause | 'throttled'; reply: string };
 
+/** A message whose outcome is unknown, as its provider may know it. */
+export interface LookupQuery {
+  /** See {@link OutgoingMessage.correlation}. */
+  correlation: string;
+  envelopeTo: string;
+  /** When it was begun. */
+  begunAt: Date;
+}
+
+/** `found` proves acceptance. Not found proves nothing: what was just accepted may not be listed yet. */
+export type Evidence = { found: true; providerMessageId: string | null } | { found: false };
+
 export interface Connector {
   /**
    * Sends one message; never rejects. Call it for a whole group at once, so that messages share bursts.
@@ -89,4 +128,9 @@ export interface Connector {
   close(graceMs: number): Promise<void>;
   /** Opens one connection of its own up to and including the log-in, and closes it. */
   verify(): Promise<Verification>;
+  /**
+   * Asks the provider about a message whose outcome is unknown. Null: it could not be asked now. Absent where the
+   * provider has no such look-up; its events are the evidence there.
+   */
+  lookup?(query: LookupQuery): Promise<Evidence | null>;
 }

@@ -1,5 +1,5 @@
 import type { OutgoingMessage } from '../../channels/connector';
-import { type Compose, createComposer } from '../../channels/mime';
+import { type Compose, createComposer, type FixedHeader, type PersonalPart, structure } from '../../channels/mime';
 import { type FrozenMessage, findMessage } from '../../db/content';
 import type { DueRow } from '../../db/delivery/read-ahead';
 import { optInUrl } from '../../domain/consent';
@@ -26,6 +26,7 @@ const MOST_CONTENTS = 200;
 export interface LoadedContent {
   message: FrozenMessage;
   constants: RenderContext;
+  header: FixedHeader;
   compose: Compose;
   messageDomain: string;
   /** Bulk mail carries List-Unsubscribe and an unsubscribe link; campaign tests show them too. */
@@ -70,19 +71,21 @@ export class MessageContents {
     if (!message || !workspace) throw new Error('a delivery refers to a message that does not exist');
     if (mailbox) Object.assign(message, sentFrom(mailbox));
     const bulk = message.origin !== 'TEMPLATE';
+    const header: FixedHeader = {
+      from: { name: message.fromName, address: message.fromEmail },
+      replyTo: message.replyTo ? { name: '', address: message.replyTo } : null,
+      listId: bulk ? `${workspace.slug}.${workspace.message_domain}` : null,
+      feedbackId: bulk
+        ? `${message.campaignId ?? (message.origin === 'STEP' ? 'sequence' : 'test')}:${workspaceId}:bulk:sally`
+        : null,
+      autoSubmitted: !bulk,
+      extra: {},
+    };
     const content: LoadedContent = {
       message,
+      header,
       constants: campaignConstants({ templateDefaults: message.templateDefaults, campaign: message.templateContext }),
-      compose: createComposer({
-        from: { name: message.fromName, address: message.fromEmail },
-        replyTo: message.replyTo ? { name: '', address: message.replyTo } : null,
-        listId: bulk ? `${workspace.slug}.${workspace.message_domain}` : null,
-        feedbackId: bulk
-          ? `${message.campaignId ?? (message.origin === 'STEP' ? 'sequence' : 'test')}:${workspaceId}:bulk:sally`
-          : null,
-        autoSubmitted: !bulk,
-        extra: {},
-      }),
+      compose: createComposer(header),
       messageDomain: workspace.message_domain,
       unsubscribe: bulk,
     };
@@ -151,25 +154,29 @@ export class MessageContents {
         _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
       },
     });
-    const composed = content.compose({
+    const correlation = messageIdOf(due.source_id, due.id);
+    const personal: PersonalPart = {
       to: { name, address },
       subject: rendered.subject,
       text: rendered.text,
       html: rendered.html,
-      messageId: `${messageIdOf(due.source_id, due.id)}@${content.messageDomain}`,
+      messageId: `${correlation}@${content.messageDomain}`,
       date: new Date(),
       thread: due.thread ?? [],
       unsubscribeUrl,
       encoding: form.eightBitMime && form.signer === null ? '8bit' : '7bit',
-    });
+    };
+    const composed = content.compose(personal);
     return {
       deliveryId: due.id,
+      correlation,
       lane: form.lane,
       envelopeFrom: content.message.fromEmail,
       envelopeTo: address,
       content: form.signer ? await form.signer(composed.content) : composed.content,
       eightBit: composed.eightBit,
       smtpUtf8: composed.smtpUtf8,
+      structured: () => structure(content.header, personal),
     };
   }
 

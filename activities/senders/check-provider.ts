@@ -1,15 +1,23 @@
 import type { Verification } from '../../channels/connector';
 import { beginCheckJob, CredentialsError, finishCheckJob, loadProvider, readCheckResult } from '../../db/senders';
-import type { CheckProviderInput, CheckProviderResult, ProviderSender, SmtpCredentials } from '../../domain/senders';
+import type {
+  CheckProviderInput,
+  CheckProviderResult,
+  ProviderCredentials,
+  ProviderSender,
+} from '../../domain/senders';
 import { redactAddresses } from '../../platform/log';
 import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector } from './connector';
 
 /** A check is for somebody who waits: shorter than the patience that real mail deserves (RFC 5321, section 4.5.3.2). */
-const CHECK_TIMEOUTS = { connectMs: 10_000, greetingMs: 15_000, commandMs: 15_000, finalDotMs: 15_000 };
+const CHECK_PATIENCE = {
+  smtp: { connectMs: 10_000, greetingMs: 15_000, commandMs: 15_000, finalDotMs: 15_000 },
+  http: { connectMs: 10_000, answerMs: 15_000 },
+};
 const LONGEST_MESSAGE = 300;
 
-/** Opens one connection to a provider up to the log-in and stores what came of it; repeating it is harmless. */
+/** Opens one connection to a provider up to the log-in (an API: asks for what sending needs) and stores what came of it; repeating it is harmless. */
 export async function runProviderCheck(
   deps: ActivityDependencies,
   { workspaceId, jobId }: CheckProviderInput,
@@ -37,11 +45,7 @@ async function check(deps: ActivityDependencies, workspaceId: string, providerId
     return failed('credentials', 'The stored credentials cannot be opened: the key they were sealed with is missing.');
   }
   if (!provider) return failed('deleted', null);
-  const connector = createSenderConnector(provider, deps.config, (options) => ({
-    ...options,
-    maxConnections: 1,
-    timeouts: CHECK_TIMEOUTS,
-  }));
+  const connector = createSenderConnector(provider, deps.config, { patience: CHECK_PATIENCE });
   try {
     return describe(await connector.verify(), provider.credentials);
   } finally {
@@ -57,21 +61,21 @@ const EXPLANATIONS: Record<Exclude<Verification, { ok: true }>['cause'], string>
   authentication: 'The server refused the log-in.',
   tls: 'No verified TLS connection could be made.',
   connect: 'The server could not be reached.',
-  protocol: 'The server does not speak SMTP as expected.',
+  protocol: 'The server does not answer as expected.',
   throttled: 'The server wants no connection at the moment.',
 };
 
-function describe(found: Verification, credentials: SmtpCredentials): Finding {
+function describe(found: Verification, credentials: ProviderCredentials): Finding {
   if (found.ok) return { result: { status: 'OK', cause: null }, message: null };
   const reply = withoutSecrets(found.reply, credentials).slice(0, LONGEST_MESSAGE);
   return failed(found.cause, reply === '' ? EXPLANATIONS[found.cause] : `${EXPLANATIONS[found.cause]} ${reply}`);
 }
 
-/** Servers echo what they refuse: strikes addresses, user name and password out, plain or in base64. */
-function withoutSecrets(reply: string, { username, password }: SmtpCredentials): string {
+/** Servers echo what they refuse: strikes addresses and every credential out, plain or in base64. */
+function withoutSecrets(reply: string, credentials: ProviderCredentials): string {
   let text = reply;
-  for (const secret of [password, username]) {
-    if (secret === null) continue;
+  for (const secret of Object.values(credentials)) {
+    if (typeof secret !== 'string') continue;
     text = text.replaceAll(secret, '[secret]').replaceAll(Buffer.from(secret).toString('base64'), '[secret]');
   }
   return redactAddresses(text);

@@ -1,7 +1,19 @@
 import { isIP } from 'node:net';
 import type { Connector, SendOutcome } from '../../channels/connector';
+import { type HttpOptions, httpOptions } from '../../channels/http';
+import { createMailgunConnector } from '../../channels/mailgun';
+import { createPostmarkConnector } from '../../channels/postmark';
+import { createSendgridConnector } from '../../channels/sendgrid';
+import { createSesConnector } from '../../channels/ses';
 import { createSmtpConnector, type SmtpOptions, smtpOptions, smtpOptionsFromEnvironment } from '../../channels/smtp';
-import type { ProviderSender, Sender } from '../../domain/senders';
+import {
+  type Egress,
+  type ProviderParts,
+  type ProviderSetup,
+  readSetup,
+  type Sender,
+  targetOf,
+} from '../../domain/senders';
 import { type Configuration, ConfigurationError } from '../../platform/config';
 import { ForbiddenTargetError, guardedLookup, isPublicAddress } from '../../platform/outbound-guard';
 
@@ -22,6 +34,20 @@ export function installationSmtp(config: Configuration): SmtpOptions | null {
   return chosen ? read.options : { ...read.options, maxConnections: config.SMTP_CONNECTIONS };
 }
 
+/** What a check changes: somebody waits for it, so it is shorter than the patience that real mail deserves. */
+export interface ConnectorPatience {
+  smtp: SmtpOptions['timeouts'];
+  http: HttpOptions['timeouts'];
+}
+
+/** How a connector is to be used. */
+export interface ConnectorUse {
+  /** For a check: its time-outs, on one connection. */
+  patience?: ConnectorPatience;
+  /** Settings of one dedicated IP, in the place of the provider's own. */
+  egress?: Egress;
+}
+
 /**
  * The connector of a sender; opens nothing before it is used. A provider whose host is a forbidden address gets one
  * that refuses everything (`unavailable`), so that its recipients are unharmed and its breaker is told.
@@ -29,26 +55,95 @@ export function installationSmtp(config: Configuration): SmtpOptions | null {
 export function createSenderConnector(
   sender: Sender,
   config: Configuration,
-  adjust: (options: SmtpOptions) => SmtpOptions = (options) => options,
+  { patience, egress = {} }: ConnectorUse = {},
 ): Connector {
+  const smtp = (options: SmtpOptions) =>
+    createSmtpConnector(patience ? { ...options, maxConnections: 1, timeouts: patience.smtp } : options);
   switch (sender.kind) {
     case 'installation': {
       const options = installationSmtp(config);
-      return options === null
-        ? new RefusingConnector('no fallback sender is configured')
-        : createSmtpConnector(adjust(options));
+      return options === null ? new RefusingConnector('no fallback sender is configured') : smtp(options);
     }
     case 'provider': {
-      if (!config.ALLOW_PRIVATE_SMTP && isIP(sender.settings.host) !== 0 && !isPublicAddress(sender.settings.host)) {
-        return new RefusingConnector(new ForbiddenTargetError().message);
+      const setup = readSetup(sender.providerType, { ...sender.settings, ...egress }, sender.credentials);
+      const target = targetOf(setup);
+      if (!config.ALLOW_PRIVATE_SMTP && target !== null) {
+        if (isIP(target.host) !== 0 && !isPublicAddress(target.host)) {
+          return new RefusingConnector(new ForbiddenTargetError().message);
+        }
+        if (!target.encrypted) return new RefusingConnector('the endpoint is not encrypted (https)');
       }
-      return createSmtpConnector(adjust(providerOptions(sender, config)));
+      return sender.providerType === 'SMTP'
+        ? smtp(relayOptions(sender, config))
+        : apiConnector(sender, config, patience);
     }
   }
 }
 
-function providerOptions(sender: ProviderSender, config: Configuration): SmtpOptions {
-  const { settings, credentials } = sender;
+/** The connector of a provider that is spoken to by its own API. */
+function apiConnector(
+  setup: Exclude<ProviderSetup, { providerType: 'SMTP' }>,
+  config: Configuration,
+  patience: ConnectorPatience | undefined,
+): Connector {
+  const http = httpOptions({
+    maxConnections: setup.settings.connections,
+    lookup: config.ALLOW_PRIVATE_SMTP ? null : guardedLookup(),
+    ...(patience && { timeouts: patience.http }),
+  });
+  switch (setup.providerType) {
+    case 'SES': {
+      const { region, endpoint, configuration_set } = setup.settings;
+      const { access_key_id, secret_access_key } = setup.credentials;
+      return createSesConnector({
+        region,
+        endpoint,
+        accessKeyId: access_key_id,
+        secretAccessKey: secret_access_key,
+        configurationSet: configuration_set,
+        http,
+      });
+    }
+    case 'SENDGRID': {
+      const { endpoint, sandbox_mode, tracking_enabled, ip_pool } = setup.settings;
+      const apiKey = setup.credentials.api_key;
+      return createSendgridConnector({
+        endpoint,
+        apiKey,
+        sandbox: sandbox_mode,
+        tracking: tracking_enabled,
+        ipPool: ip_pool,
+        http,
+      });
+    }
+    case 'MAILGUN': {
+      const { endpoint, domain, sandbox_mode, tracking_enabled, ip_pool } = setup.settings;
+      const apiKey = setup.credentials.api_key;
+      return createMailgunConnector({
+        endpoint,
+        domain,
+        apiKey,
+        sandbox: sandbox_mode,
+        tracking: tracking_enabled,
+        ipPool: ip_pool,
+        http,
+      });
+    }
+    case 'POSTMARK': {
+      const { endpoint, sandbox_mode, tracking_enabled, message_stream } = setup.settings;
+      return createPostmarkConnector({
+        endpoint,
+        serverToken: setup.credentials.server_token,
+        sandbox: sandbox_mode,
+        tracking: tracking_enabled,
+        messageStream: message_stream,
+        http,
+      });
+    }
+  }
+}
+
+function relayOptions({ settings, credentials }: ProviderParts['SMTP'], config: Configuration): SmtpOptions {
   return smtpOptions({
     host: settings.host,
     port: settings.port,

@@ -14,7 +14,14 @@ import {
   wakeLanesWithWork,
 } from '../../db/senders';
 import { laneWorkflow } from '../../domain/delivery/contract';
-import { mismatch, NO_CREDENTIALS, type SmtpCredentials, type SmtpSettings, withDefaults } from '../../domain/senders';
+import {
+  changeSetup,
+  type ProviderSetup,
+  type ProviderType,
+  type SetupBefore,
+  type SetupChange,
+  targetOf,
+} from '../../domain/senders';
 import { isPublicAddress } from '../../platform/outbound-guard';
 import { violatedConstraint } from '../../platform/postgres';
 import { ensureWorkflow } from '../../platform/temporal';
@@ -52,14 +59,41 @@ async function requireLocked(context: WorkspaceContext, id: string, ifMatch: num
   return row;
 }
 
-/** Refuses what cannot work together, and targets that Sally must not connect to. */
-function requireUsable(context: WorkspaceContext, settings: SmtpSettings, credentials: SmtpCredentials): void {
-  const problem = mismatch(settings, credentials);
-  if (problem) throw invalidField(problem.field, problem.detail);
-  const literal = isIP(settings.host) !== 0;
-  if (literal && !context.deps.config.ALLOW_PRIVATE_SMTP && !isPublicAddress(settings.host)) {
-    throw invalidField('settings/host', 'must not be a private, loopback or link-local address (ALLOW_PRIVATE_SMTP)');
+/** The setup after a change; refuses what is wrong in it, and targets that Sally must not connect to. */
+function requireSetup(
+  context: WorkspaceContext,
+  type: ProviderType,
+  before: SetupBefore,
+  change: SetupChange,
+): ProviderSetup {
+  const changed = changeSetup(type, before, change);
+  if (!changed.ok) {
+    const errors = changed.problems.map(({ field, detail }) => ({ pointer: `/body/${field}`, detail }));
+    throw new Problem('validation-failed', errors[0]?.detail ?? 'The provider is not valid.', { errors });
   }
+  const target = targetOf(changed.setup);
+  if (target !== null && !context.deps.config.ALLOW_PRIVATE_SMTP) {
+    if (isIP(target.host) !== 0 && !isPublicAddress(target.host)) {
+      throw invalidField(target.field, 'must not be a private, loopback or link-local address (ALLOW_PRIVATE_SMTP)');
+    }
+    if (!target.encrypted) throw invalidField(target.field, 'must begin with https:// (ALLOW_PRIVATE_SMTP)');
+  }
+  return changed.setup;
+}
+
+/**
+ * The setup of a provider after a change. Credentials that no key opens any more can only be replaced as a whole, and
+ * until they are, the settings stay: nobody could tell whether the two fit together.
+ */
+function changedSetup(context: WorkspaceContext, old: ProviderRow, change: SetupChange): ProviderSetup {
+  const credentials = openCredentials(context.deps.keyring, old.credentials);
+  if (!credentials && !change.credentials) {
+    throw invalidField(
+      'credentials',
+      'The stored credentials cannot be opened: the key they were sealed with is missing. Give them again.',
+    );
+  }
+  return requireSetup(context, old.provider_type, { settings: old.settings, credentials }, change);
 }
 
 /** Takes the default mark from the provider that has it, with its own audit row. */
@@ -98,7 +132,7 @@ const createProvider = defineRoute({
   method: 'post',
   path: BASE,
   tag: TAG,
-  summary: 'Adds an SMTP provider',
+  summary: 'Adds a provider: an SMTP relay, or the API of SES, SendGrid, Mailgun or Postmark',
   description:
     'Credentials are sealed and never shown again. Without any active provider a workspace uses the fallback sender of the installation.',
   access: 'workspace',
@@ -107,21 +141,26 @@ const createProvider = defineRoute({
   body: newProvider,
   responses: { 201: { description: 'The provider', schema: provider } },
   async handle(context, { body }) {
-    const settings = withDefaults(body.settings);
-    const credentials = { ...NO_CREDENTIALS, ...body.credentials };
-    requireUsable(context, settings, credentials);
+    const setup = requireSetup(context, body.provider_type, { settings: null, credentials: null }, body);
     if (body.is_default) await takeDefault(context);
     const values = {
       name: body.name,
-      credentials: sealCredentials(context.deps.keyring, credentials),
-      settings,
+      credentials: sealCredentials(context.deps.keyring, setup.credentials),
+      settings: setup.settings,
       maxSendsPerSecond: body.max_sends_per_second ?? null,
       maxSendsPerDay: body.max_sends_per_day ?? null,
+      maxSendsPer24Hours: body.max_sends_per_24_hours ?? null,
       priority: body.priority ?? 5,
       isDefault: body.is_default ?? false,
       isActive: body.is_active ?? true,
     };
-    const id = await insertProvider(context.tx, context.workspaceId, values, context.actor.userId).catch(nameConflict);
+    const id = await insertProvider(
+      context.tx,
+      context.workspaceId,
+      setup.providerType,
+      values,
+      context.actor.userId,
+    ).catch(nameConflict);
     const row = await requireProvider(context, id);
     await context.audit({ action: 'provider.create', entityType: 'provider', entityId: id, new: auditedProvider(row) });
     await wakeWaitingMail(context);
@@ -169,7 +208,7 @@ const updateProviderRoute = defineRoute({
   tag: TAG,
   summary: 'Changes a provider',
   description:
-    'What is absent stays, also inside settings and credentials; null removes. Delivery processes use the change within seconds.',
+    'What is absent stays, also inside settings and credentials; null removes. The type stays. Delivery processes use the change within seconds.',
   access: 'workspace',
   permission: 'senders:write',
   params: providerParams,
@@ -177,17 +216,17 @@ const updateProviderRoute = defineRoute({
   responses: { 200: { description: 'The provider', schema: provider } },
   async handle(context, { params, body, ifMatch }) {
     const old = await requireLocked(context, params.provider_id, ifMatch);
-    const settings = { ...old.settings, ...body.settings };
-    const before = openCredentials(context.deps.keyring, old.id, old.credentials);
-    const credentials = { ...before, ...body.credentials };
-    requireUsable(context, settings, credentials);
+    const setup = body.settings || body.credentials ? changedSetup(context, old, body) : null;
     if (body.is_default && !old.is_default) await takeDefault(context);
     const values = {
       name: body.name ?? old.name,
-      credentials: body.credentials ? sealCredentials(context.deps.keyring, credentials) : old.credentials,
-      settings,
+      credentials:
+        setup && body.credentials ? sealCredentials(context.deps.keyring, setup.credentials) : old.credentials,
+      settings: setup?.settings ?? old.settings,
       maxSendsPerSecond: body.max_sends_per_second === undefined ? old.max_sends_per_second : body.max_sends_per_second,
       maxSendsPerDay: body.max_sends_per_day === undefined ? old.max_sends_per_day : body.max_sends_per_day,
+      maxSendsPer24Hours:
+        body.max_sends_per_24_hours === undefined ? old.max_sends_per_24_hours : body.max_sends_per_24_hours,
       priority: body.priority ?? old.priority,
       isDefault: body.is_default ?? old.is_default,
       isActive: body.is_active ?? old.is_active,

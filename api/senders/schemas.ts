@@ -1,5 +1,14 @@
 import type { ProviderRow } from '../../db/senders';
-import { newSmtpSettings, smtpCredentialsChange, smtpSettings, smtpSettingsChange } from '../../domain/senders';
+import {
+  MAILGUN,
+  newSmtpSettings,
+  POSTMARK,
+  PROVIDER_TYPES,
+  SENDGRID,
+  SES,
+  smtpCredentialsChange,
+  smtpSettings,
+} from '../../domain/senders';
 import { id, moment, pageOf, plainText, workflowReference, z } from '../http/schemas';
 
 const name = plainText(200).trim().min(1);
@@ -9,25 +18,65 @@ const priority = z.int().min(1).max(100);
 
 export const providerParams = z.strictObject({ provider_id: id });
 
-export const newProvider = z.strictObject({
+const common = {
   name,
-  provider_type: z.enum(['SMTP'], { error: 'Providers are of type SMTP; other types do not exist yet.' }),
-  settings: newSmtpSettings,
-  credentials: smtpCredentialsChange.optional(),
   max_sends_per_second: perSecond.optional(),
   max_sends_per_day: perDay.optional(),
+  max_sends_per_24_hours: perDay.optional(),
   priority: priority.optional(),
   is_default: z.boolean().optional(),
   is_active: z.boolean().optional(),
-});
+};
+
+/** A new provider of each type; what is left out of settings takes its default. */
+export const newProvider = z.discriminatedUnion(
+  'provider_type',
+  [
+    z.strictObject({
+      ...common,
+      provider_type: z.literal('SMTP'),
+      settings: newSmtpSettings,
+      credentials: smtpCredentialsChange.optional(),
+    }),
+    z.strictObject({
+      ...common,
+      provider_type: z.literal('SES'),
+      settings: SES.settings.partial().required({ region: true }),
+      credentials: SES.credentials,
+    }),
+    z.strictObject({
+      ...common,
+      provider_type: z.literal('SENDGRID'),
+      settings: SENDGRID.settings.partial().optional(),
+      credentials: SENDGRID.credentials,
+    }),
+    z.strictObject({
+      ...common,
+      provider_type: z.literal('MAILGUN'),
+      settings: MAILGUN.settings.partial().required({ domain: true }),
+      credentials: MAILGUN.credentials,
+    }),
+    z.strictObject({
+      ...common,
+      provider_type: z.literal('POSTMARK'),
+      settings: POSTMARK.settings.partial().optional(),
+      credentials: POSTMARK.credentials,
+    }),
+  ],
+  { error: (issue) => (issue.code === 'invalid_union' ? `must be one of ${PROVIDER_TYPES.join(', ')}` : undefined) },
+);
+
+/** Some fields of the settings or credentials that the provider's type has; which, is known when it is read. */
+const someFields = z.record(z.string(), z.unknown());
 
 export const providerChange = z
   .strictObject({
     name,
-    settings: smtpSettingsChange,
-    credentials: smtpCredentialsChange,
+    settings: someFields,
+    credentials: someFields,
     max_sends_per_second: perSecond,
     max_sends_per_day: perDay,
+    max_sends_per_24_hours: perDay,
     priority,
     is_default: z.boolean(),
     is_active: z.boolean(),
@@ -45,10 +94,11 @@ export const provider = z
   .object({
     id,
     name: z.string(),
-    provider_type: z.literal('SMTP'),
-    settings: smtpSettings,
+    provider_type: z.enum(PROVIDER_TYPES),
+    settings: z.union([smtpSettings, SES.settings, SENDGRID.settings, MAILGUN.settings, POSTMARK.settings]),
     max_sends_per_second: z.int().nullable(),
     max_sends_per_day: z.int().nullable(),
+    max_sends_per_24_hours: z.int().nullable().openapi({ description: 'In any rolling 24 hours; null = unlimited.' }),
     current_daily_sends: z
       .int()
       .openapi({ description: 'Messages begun on the local day. Counted while a daily limit is set.' }),
@@ -81,6 +131,7 @@ export function showProvider(row: ProviderRow): z.input<typeof provider> {
     settings: row.settings,
     max_sends_per_second: row.max_sends_per_second,
     max_sends_per_day: row.max_sends_per_day,
+    max_sends_per_24_hours: row.max_sends_per_24_hours,
     current_daily_sends: row.current_daily_sends,
     daily_sends_reset_at: row.daily_sends_reset_at.toISOString(),
     priority: row.priority,
@@ -103,6 +154,24 @@ export function showProvider(row: ProviderRow): z.input<typeof provider> {
 
 /** What the audit log keeps of a provider: what an operator can set, without the secrets. */
 export function auditedProvider(row: ProviderRow): Record<string, unknown> {
-  const { name, settings, max_sends_per_second, max_sends_per_day, priority, is_default, is_active } = row;
-  return { name, settings, max_sends_per_second, max_sends_per_day, priority, is_default, is_active };
+  const {
+    name,
+    settings,
+    max_sends_per_second,
+    max_sends_per_day,
+    max_sends_per_24_hours,
+    priority,
+    is_default,
+    is_active,
+  } = row;
+  return {
+    name,
+    settings,
+    max_sends_per_second,
+    max_sends_per_day,
+    max_sends_per_24_hours,
+    priority,
+    is_default,
+    is_active,
+  };
 }

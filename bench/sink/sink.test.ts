@@ -25,6 +25,7 @@ async function send(ids: string[], content = (id: string) => `Message-ID: <${id}
       connector.send(
         {
           deliveryId: id,
+          correlation: `source.${id}`,
           lane: 'l',
           envelopeFrom: 'a@x.example',
           envelopeTo: `${id}@y.example`,

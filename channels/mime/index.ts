@@ -2,3 +2,4 @@ export { type Compose, createComposer, type FixedHeader, type PersonalPart } fro
 export { createDkimSigner } from './dkim';
 export type { Mailbox } from './header';
 export { MimeError } from './mime-error';
+export { structure } from './structured';

@@ -40,6 +40,7 @@ const sendOne = () =>
   connector.send(
     {
       deliveryId: 'm1',
+      correlation: 's.m1',
       lane: 'l',
       envelopeFrom: 'a@sender.example',
       envelopeTo: 'b@recipient.example',

@@ -35,6 +35,7 @@ afterEach(async () => {
 function message(id: string, change: Partial<OutgoingMessage> = {}): OutgoingMessage {
   return {
     deliveryId: id,
+    correlation: `source.${id}`,
     lane: 'pool/default',
     envelopeFrom: 'news@sender.example',
     envelopeTo: `${id}@recipient.example`,

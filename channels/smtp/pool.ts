@@ -1,7 +1,7 @@
 import type { Connector, OutgoingMessage, SendGate, SendOutcome, Verification } from '../connector';
+import { FairQueue } from '../fair-queue';
 import { BackOff } from './back-off';
 import type { Capabilities } from './capabilities';
-import { FairQueue } from './fair-queue';
 import { HandshakeError, openSession, type Session } from './handshake';
 import type { SmtpOptions } from './options';
 import { Pipeline, type PipelineOwner } from './pipeline';

@@ -1,14 +1,15 @@
 import {
   compareProviders,
   INSTALLATION_PROVIDER_ID,
+  type ProviderCredentials,
   type ProviderSender,
+  type ProviderType,
+  readSetup,
   type Sender,
-  type SmtpCredentials,
-  smtpCredentials,
-  smtpSettings,
 } from '../../domain/senders';
 import type { Keyring } from '../../platform/crypto';
 import { many, type Queryable, sql } from '../../platform/postgres';
+import { raiseCredentialsAlert, resolveCredentialsAlert } from './alerts';
 
 /** Credentials cannot be opened: their key is no longer in SALLY_SECRETS, or the row was altered. */
 export class CredentialsError extends Error {
@@ -19,24 +20,27 @@ export class CredentialsError extends Error {
 }
 
 /** Seals credentials for `providers.credentials` (AES-256-GCM with key id). */
-export function sealCredentials(keyring: Keyring, credentials: SmtpCredentials): Buffer {
+export function sealCredentials(keyring: Keyring, credentials: ProviderCredentials): Buffer {
   return keyring.seal('credentials', Buffer.from(JSON.stringify(credentials)));
 }
 
-/** Opens `providers.credentials`. Throws CredentialsError. */
-export function openCredentials(keyring: Keyring, providerId: string, sealed: Buffer): SmtpCredentials {
+/** Opens `providers.credentials`, without looking at what they are; null when no key of the ring does. */
+export function openCredentials(keyring: Keyring, sealed: Buffer): object | null {
   const opened = keyring.open('credentials', sealed);
-  if (!opened) throw new CredentialsError(providerId);
-  return smtpCredentials.parse(JSON.parse(opened.toString('utf8')));
+  if (!opened) return null;
+  const parsed: unknown = JSON.parse(opened.toString('utf8'));
+  return typeof parsed === 'object' ? parsed : null;
 }
 
 interface SenderRow {
   id: string;
   name: string;
+  provider_type: ProviderType;
   credentials: Buffer;
   settings: unknown;
   max_sends_per_second: number | null;
   max_sends_per_day: number | null;
+  max_sends_per_24_hours: number | null;
   priority: number;
   is_default: boolean;
   version: number;
@@ -44,8 +48,9 @@ interface SenderRow {
 
 /**
  * The senders a workspace may use, best first, with opened credentials; the installation's fallback alone when the
- * workspace has no active provider and `hasInstallationSender` says there is one. Empty: nothing can be sent.
- * Whether a breaker is open, or capacity is left, is not looked at. Throws CredentialsError.
+ * workspace has no active provider and `hasInstallationSender` says there is one. A provider whose credentials cannot
+ * be opened is left out, with an alert that is resolved when they can be again; the others go on. Empty: nothing can
+ * be sent. Whether a breaker is open, or capacity is left, is not looked at.
  */
 export async function loadSenders(
   db: Queryable,
@@ -53,15 +58,25 @@ export async function loadSenders(
   keyring: Keyring,
   hasInstallationSender: boolean,
 ): Promise<Sender[]> {
-  const rows = await many<SenderRow>(
+  const rows = await many<SenderRow & { reported: boolean }>(
     db,
-    sql`SELECT id, name, credentials, settings, max_sends_per_second, max_sends_per_day, priority, is_default, version
-        FROM providers WHERE workspace_id = ${workspaceId} AND is_active`,
+    sql`SELECT id, name, provider_type, credentials, settings, max_sends_per_second, max_sends_per_day,
+          max_sends_per_24_hours, priority, is_default, version,
+          EXISTS (SELECT 1 FROM alerts a WHERE a.workspace_id = p.workspace_id AND a.kind = 'provider-credentials'
+            AND a.cause = p.id::text AND a.resolved_at IS NULL) AS reported
+        FROM providers p WHERE workspace_id = ${workspaceId} AND is_active`,
   );
-  if (rows.length > 0) {
-    return rows.map((row) => senderOf(workspaceId, keyring, row)).sort(compareProviders);
+  if (rows.length === 0) {
+    return hasInstallationSender ? [{ kind: 'installation', workspaceId, providerId: INSTALLATION_PROVIDER_ID }] : [];
   }
-  return hasInstallationSender ? [{ kind: 'installation', workspaceId, providerId: INSTALLATION_PROVIDER_ID }] : [];
+  const senders: ProviderSender[] = [];
+  for (const row of rows) {
+    const sender = senderOf(workspaceId, keyring, row);
+    if (sender) senders.push(sender);
+    if (sender && row.reported) await resolveCredentialsAlert(db, workspaceId, row.id);
+    if (!sender && !row.reported) await raiseCredentialsAlert(db, workspaceId, row.id);
+  }
+  return senders.sort(compareProviders);
 }
 
 /** One provider, active or not, for a check; null when it does not exist. Throws CredentialsError. */
@@ -73,22 +88,32 @@ export async function loadProvider(
 ): Promise<ProviderSender | null> {
   const [row] = await many<SenderRow>(
     db,
-    sql`SELECT id, name, credentials, settings, max_sends_per_second, max_sends_per_day, priority, is_default, version
+    sql`SELECT id, name, provider_type, credentials, settings, max_sends_per_second, max_sends_per_day,
+          max_sends_per_24_hours, priority, is_default, version
         FROM providers WHERE workspace_id = ${workspaceId} AND id = ${providerId}`,
   );
-  return row ? senderOf(workspaceId, keyring, row) : null;
+  if (!row) return null;
+  const sender = senderOf(workspaceId, keyring, row);
+  if (!sender) throw new CredentialsError(providerId);
+  return sender;
 }
 
-function senderOf(workspaceId: string, keyring: Keyring, row: SenderRow): ProviderSender {
+/** Null: the credentials cannot be opened. */
+function senderOf(workspaceId: string, keyring: Keyring, row: SenderRow): ProviderSender | null {
+  const credentials = openCredentials(keyring, row.credentials);
+  if (!credentials) return null;
   return {
+    ...readSetup(row.provider_type, row.settings, credentials),
     kind: 'provider',
     workspaceId,
     providerId: row.id,
     name: row.name,
     version: row.version,
-    settings: smtpSettings.parse(row.settings),
-    credentials: openCredentials(keyring, row.id, row.credentials),
-    limits: { perSecond: row.max_sends_per_second, perDay: row.max_sends_per_day },
+    limits: {
+      perSecond: row.max_sends_per_second,
+      perDay: row.max_sends_per_day,
+      per24Hours: row.max_sends_per_24_hours,
+    },
     priority: row.priority,
     isDefault: row.is_default,
   };

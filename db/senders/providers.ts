@@ -1,15 +1,17 @@
-import type { SmtpSettings } from '../../domain/senders';
+import type { ProviderSettings, ProviderType } from '../../domain/senders';
 import { changed, many, one, type Queryable, type Statement, sql } from '../../platform/postgres';
+import { resolveBreakerAlert, resolveCredentialsAlert } from './alerts';
 
 /** A provider as an operator sees it; the credentials stay sealed. */
 export interface ProviderRow {
   id: string;
   name: string;
-  provider_type: 'SMTP';
+  provider_type: ProviderType;
   credentials: Buffer;
-  settings: SmtpSettings;
+  settings: ProviderSettings;
   max_sends_per_second: number | null;
   max_sends_per_day: number | null;
+  max_sends_per_24_hours: number | null;
   /** Units taken on the workspace's current local day. */
   current_daily_sends: number;
   /** When that day ends. */
@@ -29,9 +31,12 @@ export interface ProviderRow {
   updated_at: Date;
 }
 
+/** Identity of the breaker that a provider has as a whole; those of single senders are in the list of breakers. */
+const WHOLE_PROVIDER = '00000000-0000-0000-0000-000000000000';
+
 // Midnight is computed from the wall clock: where it does not exist, Postgres takes the first moment after it.
 const SELECT_PROVIDER = sql`
-  SELECT p.id, p.name, p.provider_type, p.credentials, p.settings, p.max_sends_per_second, p.max_sends_per_day,
+  SELECT p.id, p.name, p.provider_type, p.credentials, p.settings, p.max_sends_per_second, p.max_sends_per_day, p.max_sends_per_24_hours,
     coalesce(c.used, 0)::integer AS current_daily_sends,
     (day.today + 1)::timestamp AT TIME ZONE w.time_zone AS daily_sends_reset_at,
     p.priority, p.is_default, p.is_active, p.last_check_at, p.last_check_status, p.last_error,
@@ -42,7 +47,7 @@ const SELECT_PROVIDER = sql`
   CROSS JOIN LATERAL (SELECT (sally_now() AT TIME ZONE w.time_zone)::date AS today) day
   LEFT JOIN capacity c ON c.workspace_id = p.workspace_id AND c.kind = 'provider-day' AND c.resource_id = p.id
     AND c.window_key = day.today::text
-  LEFT JOIN breakers b ON b.workspace_id = p.workspace_id AND b.provider_id = p.id`;
+  LEFT JOIN breakers b ON b.workspace_id = p.workspace_id AND b.provider_id = p.id AND b.identity_id = ${WHOLE_PROVIDER}`;
 
 /** One provider of the workspace, or null. */
 export function findProvider(db: Queryable, workspaceId: string, id: string): Promise<ProviderRow | null> {
@@ -73,27 +78,29 @@ export async function lockProvider(tx: Queryable, workspaceId: string, id: strin
 export interface ProviderValues {
   name: string;
   credentials: Buffer;
-  settings: SmtpSettings;
+  settings: ProviderSettings;
   maxSendsPerSecond: number | null;
   maxSendsPerDay: number | null;
+  maxSendsPer24Hours: number | null;
   priority: number;
   isDefault: boolean;
   isActive: boolean;
 }
 
-/** Inserts a provider of type SMTP and returns its id. A name in use violates `providers_workspace_id_name_key`. */
+/** Inserts a provider and returns its id. A name in use violates `providers_workspace_id_name_key`. */
 export async function insertProvider(
   tx: Queryable,
   workspaceId: string,
+  providerType: ProviderType,
   values: ProviderValues,
   createdBy: string,
 ): Promise<string> {
   const row = await one<{ id: string }>(
     tx,
     sql`INSERT INTO providers (workspace_id, name, provider_type, credentials, settings, max_sends_per_second,
-          max_sends_per_day, priority, is_default, is_active, created_by)
-        VALUES (${workspaceId}, ${values.name}, 'SMTP', ${values.credentials}, ${JSON.stringify(values.settings)},
-          ${values.maxSendsPerSecond}, ${values.maxSendsPerDay}, ${values.priority}, ${values.isDefault},
+          max_sends_per_day, max_sends_per_24_hours, priority, is_default, is_active, created_by)
+        VALUES (${workspaceId}, ${values.name}, ${providerType}, ${values.credentials}, ${JSON.stringify(values.settings)},
+          ${values.maxSendsPerSecond}, ${values.maxSendsPerDay}, ${values.maxSendsPer24Hours}, ${values.priority}, ${values.isDefault},
           ${values.isActive}, ${createdBy})
         RETURNING id`,
   );
@@ -111,9 +118,11 @@ export async function updateProvider(
   await tx.query(sql`
     UPDATE providers SET name = ${values.name}, credentials = ${values.credentials},
       settings = ${JSON.stringify(values.settings)}, max_sends_per_second = ${values.maxSendsPerSecond},
-      max_sends_per_day = ${values.maxSendsPerDay}, priority = ${values.priority}, is_default = ${values.isDefault},
+      max_sends_per_day = ${values.maxSendsPerDay}, max_sends_per_24_hours = ${values.maxSendsPer24Hours}, priority = ${values.priority}, is_default = ${values.isDefault},
       is_active = ${values.isActive}, version = version + 1, updated_at = sally_now()
     WHERE workspace_id = ${workspaceId} AND id = ${id}`);
+  // Whether those of an active provider can be opened is looked at by whoever sends.
+  if (!values.isActive) await resolveCredentialsAlert(tx, workspaceId, id);
 }
 
 /** Takes the default mark from whichever provider has it; its id, or null. */
@@ -134,6 +143,7 @@ export async function deleteProvider(tx: Queryable, workspaceId: string, id: str
   await tx.query(sql`DELETE FROM breakers WHERE workspace_id = ${workspaceId} AND provider_id = ${id}`);
   await tx.query(sql`DELETE FROM rate_slots WHERE workspace_id = ${workspaceId} AND resource_id = ${id}`);
   await resolveBreakerAlert(tx, workspaceId, id);
+  await resolveCredentialsAlert(tx, workspaceId, id);
   await tx.query(sql`DELETE FROM providers WHERE workspace_id = ${workspaceId} AND id = ${id}`);
 }
 
@@ -155,10 +165,4 @@ export async function hurryProbe(tx: Queryable, workspaceId: string, providerId:
   await tx.query(sql`
     UPDATE breakers SET probe_at = sally_now(), updated_at = sally_now()
     WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state = 'OPEN' AND probe_at > sally_now()`);
-}
-
-async function resolveBreakerAlert(tx: Queryable, workspaceId: string, providerId: string): Promise<void> {
-  await tx.query(sql`
-    UPDATE alerts SET resolved_at = sally_now()
-    WHERE workspace_id = ${workspaceId} AND kind = 'breaker-open' AND cause = ${providerId} AND resolved_at IS NULL`);
 }

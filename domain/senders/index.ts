@@ -1,3 +1,6 @@
+export { MAILGUN, POSTMARK, SENDGRID, SES } from './api-schemas';
 export * from './contract';
-export * from './schemas';
+export * from './routing';
 export * from './sender';
+export * from './setup';
+export * from './smtp-schemas';

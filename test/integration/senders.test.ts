@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { enqueueDelivery, ensureLane } from '../../db/delivery/enqueue';
-import { CredentialsError, ensureRoute, loadSenders } from '../../db/senders';
+import { ensureRoute, loadSenders } from '../../db/senders';
 import { INSTALLATION_PROVIDER_ID } from '../../domain/senders';
 import { Keyring } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
@@ -9,6 +9,7 @@ import { testSecrets } from '../support/stack';
 
 const BASE = '/workspaces/{ws}/email-infrastructure/providers';
 const SECRET = 'p4ssw0rd-that-must-not-show';
+const LOGIN = { username: 'sally', password: 'p4ssw0rd' };
 let api: TestApi;
 let counter = 0;
 
@@ -108,7 +109,7 @@ describe('providers', () => {
   });
 
   test.each([
-    ['another provider type', { provider_type: 'SES' }, '/body/provider_type'],
+    ['an unknown provider type', { provider_type: 'PIGEON' }, '/body/provider_type'],
     ['fields of later work', { sandbox_mode: true }, '/body'],
     ['settings of later work', { settings: { host: 'relay.example', sandbox_mode: true } }, '/body/settings'],
     ['no host', { settings: {} }, '/body/settings/host'],
@@ -140,6 +141,74 @@ describe('providers', () => {
     const response = await post(relay(more));
     expect(response.status).toBe(422);
     expect(response.body.errors[0].pointer).toBe(pointer);
+  });
+
+  const credentialsOf = {
+    SES: { access_key_id: 'AKIAEXAMPLE', secret_access_key: SECRET },
+    SENDGRID: { api_key: SECRET },
+    MAILGUN: { api_key: SECRET },
+    POSTMARK: { server_token: SECRET },
+  };
+
+  test.each([
+    ['SES', { region: 'eu-central-1' }, { endpoint: null, configuration_set: null }],
+    ['SENDGRID', undefined, { endpoint: 'https://api.sendgrid.com', sandbox_mode: false, ip_pool: null }],
+    ['MAILGUN', { domain: 'mg.acme.example' }, { endpoint: 'https://api.mailgun.net', tracking_enabled: false }],
+    ['POSTMARK', undefined, { endpoint: 'https://api.postmarkapp.com', message_stream: 'outbound' }],
+  ] as const)(
+    'of type %s are made with defaults, changed in parts, and never show their credentials',
+    async (type, settings, defaults) => {
+      const credentials = credentialsOf[type];
+      const made = await post({ ...relay(), provider_type: type, settings, credentials });
+      expect(made.status).toBe(201);
+      expect(made.body).toMatchObject({ provider_type: type, settings: { connections: 10, ...settings, ...defaults } });
+      const path = `${BASE}/${made.body.id}`;
+      const body = { settings: { connections: 3 }, is_default: false };
+      const patched = await api.request('patch', path, { token: api.tokens.operator, body });
+      expect(patched.body.settings).toEqual({ ...made.body.settings, connections: 3 });
+      for (const text of [made.text, patched.text]) expect(text).not.toContain(SECRET);
+      const senders = await loadSenders(api.db, api.workspace.id, api.deps.keyring, false);
+      expect(senders.find((sender) => sender.providerId === made.body.id)).toMatchObject({
+        providerType: type,
+        credentials,
+        settings: { connections: 3 },
+      });
+      for (const [change, pointer] of [
+        [{ settings: { host: 'relay.example' } }, '/body/settings'],
+        [{ settings: { endpoint: 'http://127.0.0.1:1' } }, '/body/settings/endpoint'],
+        [{ settings: { endpoint: 'https://10.0.0.1' } }, '/body/settings/endpoint'],
+        [{ settings: { endpoint: 'http://api.example' } }, '/body/settings/endpoint'],
+        [{ settings: { endpoint: 'https://user@api.example' } }, '/body/settings/endpoint'],
+        [{ settings: { connections: 0 } }, '/body/settings/connections'],
+        [{ credentials: { password: 'x' } }, '/body/credentials'],
+        [
+          { credentials: Object.fromEntries(Object.keys(credentials).map((name) => [name, null])) },
+          `/body/credentials/${Object.keys(credentials)[0]}`,
+        ],
+      ] as const) {
+        const refused = await api.request('patch', path, { token: api.tokens.operator, body: change });
+        expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, pointer]);
+      }
+    },
+  );
+
+  test.each([
+    ['SES', { settings: {}, credentials: credentialsOf.SES }, '/body/settings/region'],
+    ['SES', { settings: { region: 'Frankfurt' }, credentials: credentialsOf.SES }, '/body/settings/region'],
+    [
+      'SES',
+      { settings: { region: 'eu-central-1' }, credentials: { access_key_id: 'x' } },
+      '/body/credentials/secret_access_key',
+    ],
+    ['MAILGUN', { settings: { domain: 'no domain' }, credentials: credentialsOf.MAILGUN }, '/body/settings/domain'],
+    ['SENDGRID', { settings: {} }, '/body/credentials'],
+    ['SENDGRID', { settings: { ip_pool: '' }, credentials: credentialsOf.SENDGRID }, '/body/settings/ip_pool'],
+    ['POSTMARK', { credentials: { server_token: 'a\r\nb' } }, '/body/credentials/server_token'],
+    ['POSTMARK', { credentials: credentialsOf.POSTMARK, settings: { dkim: null } }, '/body/settings'],
+  ])('of type %s are refused with %j', async (type, parts, pointer) => {
+    const { settings: _, ...rest } = relay();
+    const response = await post({ ...rest, provider_type: type, ...parts });
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, pointer]);
   });
 
   test('accept a DKIM key with its domain and selector', async () => {
@@ -403,10 +472,52 @@ describe('loadSenders', () => {
     expect(await loadSenders(api.db, workspaceId, keyring, false)).toEqual([]);
   });
 
-  test('says so when the key of the credentials is gone', async () => {
-    await created();
+  test('leaves out a provider whose credentials cannot be opened, with an alert until they can', async () => {
+    const workspace = await api.createWorkspace('Lost key');
+    const path = `/workspaces/${workspace.id}/email-infrastructure/providers`;
+    const make = async () =>
+      (await api.request('post', path, { token: workspace.tokens.owner, body: relay({ credentials: LOGIN }) })).body.id;
+    const lost: string = await make();
+    const good: string = await make();
+    const stranger = new Keyring(testSecrets().SALLY_SECRETS);
+    await api.db.query('UPDATE providers SET credentials = $2 WHERE id = $1', [
+      lost,
+      stranger.seal('credentials', Buffer.from('{}')),
+    ]);
+    const load = async () =>
+      (await loadSenders(api.db, workspace.id, api.deps.keyring, true)).map((sender) => sender.providerId);
+    const alerts = async () =>
+      (
+        await api.db.query(
+          `SELECT cause, occurrences, resolved_at IS NOT NULL AS resolved FROM alerts
+           WHERE workspace_id = $1 AND kind = 'provider-credentials' ORDER BY id`,
+          [workspace.id],
+        )
+      ).rows;
+    expect(await load()).toEqual([good]);
+    expect(await load()).toEqual([good]);
+    expect(await alerts()).toEqual([{ cause: lost, occurrences: 1, resolved: false }]);
+
+    const change = (body: object) =>
+      api.request('patch', `${path}/${lost}`, { token: workspace.tokens.operator, body });
+    const settings = await change({ settings: { port: 2525 } });
+    expect(settings.status).toBe(422);
+    expect(settings.body.errors[0].pointer).toBe('/body/credentials');
+    expect((await change({ priority: 9 })).status).toBe(200);
+    expect((await change({ credentials: LOGIN })).status).toBe(200);
+    expect(await load()).toEqual([good, lost]);
+    expect(await alerts()).toEqual([{ cause: lost, occurrences: 1, resolved: true }]);
+  });
+
+  test('does not fall back to the installation while the only provider cannot be opened', async () => {
+    const workspace = await api.createWorkspace('Only lost');
+    const path = `/workspaces/${workspace.id}/email-infrastructure/providers`;
+    const { body } = await api.request('post', path, { token: workspace.tokens.owner, body: relay() });
     const other = new Keyring(testSecrets().SALLY_SECRETS);
-    await expect(loadSenders(api.db, api.workspace.id, other, true)).rejects.toBeInstanceOf(CredentialsError);
+    expect(await loadSenders(api.db, workspace.id, other, true)).toEqual([]);
+    await api.request('patch', `${path}/${body.id}`, { token: workspace.tokens.owner, body: { is_active: false } });
+    const { rows } = await api.db.query('SELECT resolved_at FROM alerts WHERE workspace_id = $1', [workspace.id]);
+    expect(rows).toEqual([{ resolved_at: expect.any(Date) }]);
   });
 });
 

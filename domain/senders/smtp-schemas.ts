@@ -1,27 +1,12 @@
 import { createPrivateKey } from 'node:crypto';
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type SmtpCredentials, type SmtpSettings, TLS_MODES } from './sender';
+import { connections, DOMAIN, host, LABEL, secret, window } from './setting-fields';
 
-const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-const HOST_NAME = new RegExp(`^${LABEL}(\\.${LABEL})*\\.?$`, 'i');
-const DOMAIN = new RegExp(`^${LABEL}(\\.${LABEL})+$`, 'i');
 /** A DKIM selector is one or more sub-domains (RFC 6376, section 3.1). */
 const SELECTOR = new RegExp(`^${LABEL}(\\.${LABEL})*$`, 'i');
 /** RFC 8301, section 3.2: verifiers ignore shorter RSA keys. */
 const LEAST_RSA_BITS = 1024;
-
-const host = z
-  .string()
-  .max(253)
-  .refine((value) => isIP(value) !== 0 || HOST_NAME.test(value), 'must be a host name or an IP address');
-
-const secret = (max: number) =>
-  z
-    .string()
-    .min(1)
-    .max(max)
-    .refine((value) => !/[\0\r\n]/.test(value), 'must not contain NUL, CR or LF');
 
 /** The fields of settings, as written by a client: all optional but the host, no defaults yet. */
 const settingsFields = {
@@ -29,8 +14,8 @@ const settingsFields = {
   port: z.int().min(1).max(65_535),
   tls: z.enum(TLS_MODES),
   verify_certificate: z.boolean(),
-  connections: z.int().min(1).max(100),
-  window: z.int().min(1).max(10_000).nullable(),
+  connections,
+  window,
   dkim: z
     .strictObject({
       domain: z.string().max(253).regex(DOMAIN, 'must be a domain, internationalised ones as punycode'),
