@@ -15,7 +15,6 @@ CREATE TABLE sending_domains (
   default_reply_to text,
   -- 0 to 100; NULL = not measured.
   health_score numeric CHECK (health_score BETWEEN 0 AND 100),
-  is_default boolean NOT NULL DEFAULT false,
   version integer NOT NULL DEFAULT 1,
   created_by uuid,
   created_at timestamptz NOT NULL DEFAULT sally_now(),
@@ -23,7 +22,6 @@ CREATE TABLE sending_domains (
   PRIMARY KEY (workspace_id, id),
   CONSTRAINT sending_domains_host UNIQUE (workspace_id, host)
 );
-CREATE UNIQUE INDEX sending_domains_default ON sending_domains (workspace_id) WHERE is_default;
 
 -- Which providers may send for a domain: its SPF record names them, and they sign with its DKIM key. A domain with
 -- none is not checked; with one, mail from it takes no other.
@@ -96,9 +94,11 @@ CREATE TABLE sending_pools (
   created_by uuid,
   created_at timestamptz NOT NULL DEFAULT sally_now(),
   updated_at timestamptz NOT NULL DEFAULT sally_now(),
-  PRIMARY KEY (workspace_id, id),
-  CONSTRAINT sending_pools_name UNIQUE (workspace_id, name)
+  -- Kept for the campaigns that were sent through it; its members go.
+  deleted_at timestamptz,
+  PRIMARY KEY (workspace_id, id)
 );
+CREATE UNIQUE INDEX sending_pools_name ON sending_pools (workspace_id, name) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX sending_pools_default ON sending_pools (workspace_id) WHERE is_default;
 
 CREATE TABLE sending_pool_members (

@@ -1,6 +1,40 @@
 export { beginCheckJob, createCheckJob, finishCheckJob, readCheckResult } from './checks';
+export {
+  type DomainRow,
+  findDomain,
+  findDomainOfHost,
+  insertDomain,
+  listDomains,
+  missingProviders,
+} from './domains';
+export {
+  clearDefaultIdentity,
+  findDefaultIdentity,
+  findIdentity,
+  type IdentityRow,
+  insertIdentity,
+  listIdentities,
+  lockIdentity,
+  updateIdentity,
+  usesOfIdentity,
+  withdrawIdentity,
+} from './identities';
+export { deleteIp, findIp, type IpRow, insertIp, listIps, lockIp, updateIp } from './ips';
 export { wakeLanesWithWork } from './lanes';
 export { CredentialsError, loadProvider, loadSenders, openCredentials, sealCredentials } from './load';
+export {
+  campaignsOfPool,
+  clearDefaultPool,
+  deletePool,
+  findDefaultPool,
+  findPool,
+  insertPool,
+  listPools,
+  lockPool,
+  type PoolRow,
+  replaceMembers,
+  updatePool,
+} from './pools';
 export {
   clearDefaultProvider,
   deleteProvider,

@@ -7,6 +7,42 @@ async function aProvider(world: World): Promise<string> {
   return body.id;
 }
 
+/** A sending domain of its own, and an identity on it; the identity's id. */
+async function anIdentity(world: World): Promise<string> {
+  const domain = `${world.unique()}.example`;
+  await world.call('post', '/workspaces/{ws}/email-infrastructure/domains', { domain });
+  const { body } = await world.call('post', '/workspaces/{ws}/email-infrastructure/identities', {
+    email: `news@${domain}`,
+  });
+  return body.id;
+}
+
+let lastIp = 0;
+const newIp = async (world: World) => {
+  lastIp += 1;
+  const ip_address = `198.51.${lastIp >> 8}.${lastIp & 255}`;
+  return { provider_id: await aProvider(world), ip_address, egress: { port: 2_526 } };
+};
+
+async function anIp(world: World): Promise<string> {
+  const { body } = await world.call('post', '/workspaces/{ws}/email-infrastructure/dedicated-ips', await newIp(world));
+  return body.id;
+}
+
+const newPool = async (world: World) => ({
+  name: `Pool ${world.unique()}`,
+  strategy: 'weighted',
+  members: [
+    { provider_id: await aProvider(world), weight: 3 },
+    { provider_id: await aProvider(world), identity_id: await anIdentity(world), mx_groups: ['gmail'] },
+  ],
+});
+
+async function aPool(world: World): Promise<string> {
+  const { body } = await world.call('post', '/workspaces/{ws}/email-infrastructure/pools', await newPool(world));
+  return body.id;
+}
+
 const newProvider = (world: World) => ({
   name: `Relay ${world.unique()}`,
   provider_type: 'SMTP',
@@ -33,4 +69,40 @@ export const sendersExamples: Examples = {
     );
     return { params: { provider_id } };
   },
+  createSendingDomain: async (world) => ({
+    body: {
+      domain: `${world.unique()}.example`,
+      subdomain: 'news',
+      daily_limit: 1_000,
+      default_from_name: 'News',
+      providers: [{ provider_id: await aProvider(world), dkim: true, spf: true }],
+    },
+  }),
+  listSendingDomains: () => ({}),
+  createSendingIdentity: async (world) => {
+    const domain = `${world.unique()}.example`;
+    await world.call('post', '/workspaces/{ws}/email-infrastructure/domains', { domain });
+    return { body: { email: `News@${domain}`, display_name: 'News', is_default: true } };
+  },
+  listSendingIdentities: () => ({}),
+  updateSendingIdentity: async (world) => ({
+    params: { identity_id: await anIdentity(world) },
+    body: { display_name: 'Support', is_active: false },
+  }),
+  deleteSendingIdentity: async (world) => ({ params: { identity_id: await anIdentity(world) } }),
+  createDedicatedIp: async (world) => ({ body: await newIp(world) }),
+  listDedicatedIps: () => ({}),
+  updateDedicatedIp: async (world) => ({
+    params: { dedicated_ip_id: await anIp(world) },
+    body: { status: 'PAUSED', hostname: 'mta1.example' },
+  }),
+  deleteDedicatedIp: async (world) => ({ params: { dedicated_ip_id: await anIp(world) } }),
+  createSendingPool: async (world) => ({ body: await newPool(world) }),
+  listSendingPools: () => ({}),
+  getSendingPool: async (world) => ({ params: { pool_id: await aPool(world) } }),
+  updateSendingPool: async (world) => ({
+    params: { pool_id: await aPool(world) },
+    body: { strategy: 'priority', is_default: true },
+  }),
+  deleteSendingPool: async (world) => ({ params: { pool_id: await aPool(world) } }),
 };

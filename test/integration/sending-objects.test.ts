@@ -1,0 +1,259 @@
+import { startTestApi, type TestApi } from '../support/api';
+
+const BASE = '/workspaces/{ws}/email-infrastructure';
+let api: TestApi;
+let counter = 0;
+
+beforeAll(async () => {
+  api = await startTestApi({ databaseName: 'sending-objects', temporal: 'absent' });
+});
+
+afterAll(async () => {
+  await api.close();
+});
+
+const call = (method: 'get' | 'post' | 'patch' | 'delete', path: string, body?: unknown) =>
+  api.request(method, `${BASE}${path}`, { token: api.tokens.operator, body });
+
+/** Makes one of them; the answer's body. */
+async function made(path: string, body: unknown) {
+  const response = await call('post', path, body);
+  expect(`${response.status} ${response.text}`).toMatch(/^201 /);
+  return response.body;
+}
+
+function provider(): Promise<{ id: string }> {
+  counter += 1;
+  return made('/providers', { name: `Relay ${counter}`, provider_type: 'SMTP', settings: { host: 'relay.example' } });
+}
+
+function domain(more: object = {}): Promise<{ id: string; host: string }> {
+  counter += 1;
+  return made('/domains', { domain: `d${counter}.example`, ...more });
+}
+
+async function pool(more: object = {}): Promise<{ id: string; members: { id: string }[] }> {
+  counter += 1;
+  return made('/pools', { name: `Pool ${counter}`, members: [{ provider_id: (await provider()).id }], ...more });
+}
+
+const ABSENT = '0199a1b2-0000-7000-8000-000000000000';
+
+describe('sending domains', () => {
+  test('say where mail of theirs may go', async () => {
+    const { id } = await provider();
+    const providers = [{ provider_id: id, dkim: true, spf: false }];
+    const row = await domain({ subdomain: 'News', daily_limit: 500, default_from_name: 'Us', providers });
+    expect(row).toMatchObject({ subdomain: 'news', host: `news.d${counter}.example`, status: 'PENDING', providers });
+    const list = await call('get', '/domains?limit=200');
+    expect(list.body.items).toContainEqual(row);
+  });
+
+  test.each([
+    ['no domain', { domain: 'localhost' }, 422, '/body/domain'],
+    ['a name that is none', { domain: '-x.example' }, 422, '/body/domain'],
+    ['a limit of 0', { domain: 'x.example', daily_limit: 0 }, 422, '/body/daily_limit'],
+    [
+      'an unknown provider',
+      { domain: 'x.example', providers: [{ provider_id: ABSENT, dkim: true, spf: true }] },
+      422,
+      '/body/providers/0/provider_id',
+    ],
+    ['a header injection', { domain: 'x.example', default_from_name: 'a\r\nBcc: b' }, 422, '/body/default_from_name'],
+    ['an unknown field', { domain: 'x.example', dns: 1 }, 422, '/body'],
+  ])('refuse %s', async (_, body, status, pointer) => {
+    const response = await call('post', '/domains', body);
+    expect(response.status).toBe(status);
+    expect(response.body.errors[0].pointer).toContain(pointer);
+  });
+
+  test('exist once, and their providers cannot be deleted', async () => {
+    const { id } = await provider();
+    const row = await domain({ providers: [{ provider_id: id, dkim: true, spf: true }] });
+    const again = await call('post', '/domains', { domain: row.host.toUpperCase() });
+    expect([again.status, again.body.errors[0].pointer]).toEqual([409, '/body/domain']);
+    expect((await call('delete', `/providers/${id}`)).status).toBe(409);
+  });
+});
+
+describe('sending identities', () => {
+  test('belong to their domain, and one of them is the default', async () => {
+    const { id, host } = await domain();
+    const first = await made('/identities', { email: `A@${host}`, is_default: true });
+    expect(first).toMatchObject({ domain_id: id, email: `a@${host}`, display_name: '', is_default: true });
+    await made('/identities', { email: `b@${host}`, is_default: true });
+    const { items } = (await call('get', '/identities?limit=200')).body;
+    expect(items.find((item: { id: string }) => item.id === first.id)).toMatchObject({ is_default: false, version: 2 });
+  });
+
+  test('need a domain of the workspace, and exist once', async () => {
+    const { host } = await domain();
+    const foreign = await call('post', '/identities', { email: 'a@nowhere.example' });
+    expect([foreign.status, foreign.body.errors[0].pointer]).toEqual([422, '/body/email']);
+    await made('/identities', { email: `a@${host}` });
+    expect((await call('post', '/identities', { email: `a@${host}` })).status).toBe(409);
+  });
+
+  test('of an address that mail was sent from before take its place in the routes', async () => {
+    const { host } = await domain();
+    const email = `early@${host}`;
+    const workspace = api.workspace.id;
+    const { rows } = await api.db.query<{ id: string }>(
+      'INSERT INTO sending_identities (workspace_id, email) VALUES ($1, $2) RETURNING id',
+      [workspace, email],
+    );
+    const hidden = await call('get', '/identities?limit=200');
+    expect(hidden.text).not.toContain(email);
+    expect((await made('/identities', { email })).id).toBe(rows[0]?.id);
+  });
+
+  test('are kept while a pool needs them; deleted, they can be made again', async () => {
+    const { host } = await domain();
+    const { id } = await made('/identities', { email: `a@${host}` });
+    const { id: poolId } = await pool({ members: [{ provider_id: (await provider()).id, identity_id: id }] });
+    const refused = await call('delete', `/identities/${id}`);
+    expect([refused.status, refused.body.pools]).toEqual([409, 1]);
+    expect((await call('delete', `/pools/${poolId}`)).status).toBe(204);
+    expect((await call('delete', `/identities/${id}`)).status).toBe(204);
+    expect((await call('patch', `/identities/${id}`, { display_name: 'x' })).status).toBe(404);
+    expect((await made('/identities', { email: `a@${host}` })).id).toBe(id);
+  });
+});
+
+describe('dedicated IPs', () => {
+  test('say how their provider is told to use them', async () => {
+    const { id } = await provider();
+    const ip = await made('/dedicated-ips', { provider_id: id, ip_address: '192.0.2.7', egress: { port: 2_525 } });
+    expect(ip).toMatchObject({ ip_address: '192.0.2.7', egress: { port: 2_525 }, status: 'ACTIVE', daily_limit: null });
+    const changed = await call('patch', `/dedicated-ips/${ip.id}`, { status: 'PAUSED', daily_limit: 50 });
+    expect(changed.body).toMatchObject({ egress: { port: 2_525 }, status: 'PAUSED', daily_limit: 50, version: 2 });
+    const twice = await call('post', '/dedicated-ips', {
+      provider_id: id,
+      ip_address: '192.0.2.7',
+      egress: { port: 1 },
+    });
+    expect(twice.status).toBe(409);
+  });
+
+  test.each([
+    ['an address that is none', { ip_address: '192.0.2.256' }, '/body/ip_address'],
+    ['a network', { ip_address: '192.0.2.0/24' }, '/body/ip_address'],
+    ['an egress that says nothing', { egress: {} }, '/body/egress'],
+    ['an egress of another type', { egress: { configuration_set: 'x' } }, '/body/egress'],
+    ['a port that is none', { egress: { port: 70_000 } }, '/body/egress/port'],
+    ['an unknown provider', { provider_id: ABSENT }, '/body/provider_id'],
+  ])('refuse %s', async (_, more, pointer) => {
+    const good = { provider_id: (await provider()).id, ip_address: '192.0.2.9', egress: { port: 2_525 } };
+    const response = await call('post', '/dedicated-ips', { ...good, ...more });
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, pointer]);
+  });
+
+  test('in a pool stay', async () => {
+    const { id } = await provider();
+    const ip = await made('/dedicated-ips', {
+      provider_id: id,
+      ip_address: '2001:db8::1',
+      egress: { host: 'mta.example' },
+    });
+    await pool({ members: [{ provider_id: id, dedicated_ip_id: ip.id }] });
+    expect((await call('delete', `/dedicated-ips/${ip.id}`)).status).toBe(409);
+    expect((await call('delete', `/providers/${id}`)).status).toBe(409);
+  });
+});
+
+describe('sending pools', () => {
+  test('have members with weights, which keep their ids when the list is written again', async () => {
+    const [one, two] = [await provider(), await provider()];
+    const members = [
+      { provider_id: one.id, weight: 3 },
+      { provider_id: two.id, mx_groups: ['gmail'] },
+    ];
+    const before = await pool({ strategy: 'weighted', members });
+    expect(before).toMatchObject({
+      strategy: 'weighted',
+      members: [
+        { provider_id: one.id, identity_id: null, dedicated_ip_id: null, weight: 3, priority: 5, mx_groups: [] },
+        { provider_id: two.id, weight: 1, mx_groups: ['gmail'] },
+      ],
+    });
+    const kept = { provider_id: two.id, weight: 7, priority: 1 };
+    const after = (await call('patch', `/pools/${before.id}`, { members: [kept] })).body;
+    expect(after.members).toEqual([
+      { id: before.members[1]?.id, ...kept, identity_id: null, dedicated_ip_id: null, mx_groups: [] },
+    ]);
+    expect((await call('get', `/pools/${before.id}`)).body).toEqual(after);
+  });
+
+  test('one is the default', async () => {
+    const first = await pool({ is_default: true });
+    await pool({ is_default: true });
+    expect((await call('get', `/pools/${first.id}`)).body).toMatchObject({ is_default: false, version: 2 });
+  });
+
+  test.each([
+    ['without members', () => ({ members: [] }), '/body/members'],
+    ['with an unknown provider', () => ({ members: [{ provider_id: ABSENT }] }), '/body/members/0/provider_id'],
+    ['with a weight of 0', (id: string) => ({ members: [{ provider_id: id, weight: 0 }] }), '/body/members/0/weight'],
+    ['with half a weight', (id: string) => ({ members: [{ provider_id: id, weight: 0.5 }] }), '/body/members/0/weight'],
+    [
+      'with a member twice',
+      (id: string) => ({ members: [{ provider_id: id }, { provider_id: id }] }),
+      '/body/members/1',
+    ],
+    [
+      'with an unknown identity',
+      (id: string) => ({ members: [{ provider_id: id, identity_id: ABSENT }] }),
+      '/body/members/0/identity_id',
+    ],
+    [
+      'with an unknown IP',
+      (id: string) => ({ members: [{ provider_id: id, dedicated_ip_id: ABSENT }] }),
+      '/body/members/0/dedicated_ip_id',
+    ],
+    [
+      'with an unknown mailbox provider',
+      (id: string) => ({ members: [{ provider_id: id, mx_groups: ['x'] }] }),
+      '/body/members/0/mx_groups/0',
+    ],
+    [
+      'with an unknown strategy',
+      (id: string) => ({ members: [{ provider_id: id }], strategy: 'random' }),
+      '/body/strategy',
+    ],
+  ])('are not made %s', async (_, more, pointer) => {
+    const response = await call('post', '/pools', { name: 'No pool', ...more((await provider()).id) });
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, pointer]);
+  });
+
+  test('are not made of an IP of another provider, nor of an identity whose domain names others', async () => {
+    const [one, two] = [await provider(), await provider()];
+    const ip = await made('/dedicated-ips', { provider_id: one.id, ip_address: '192.0.2.20', egress: { port: 25 } });
+    const foreign = { name: 'No pool', members: [{ provider_id: two.id, dedicated_ip_id: ip.id }] };
+    expect((await call('post', '/pools', foreign)).status).toBe(422);
+    const { host } = await domain({ providers: [{ provider_id: one.id, dkim: true, spf: true }] });
+    const { id } = await made('/identities', { email: `a@${host}` });
+    const unaligned = { name: 'No pool', members: [{ provider_id: two.id, identity_id: id }] };
+    const response = await call('post', '/pools', unaligned);
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, '/body/members/0/identity_id']);
+  });
+
+  test('are changed at the version that is meant', async () => {
+    const { id } = await pool();
+    const headers = { 'If-Match': '"v9"' };
+    const response = await api.request('patch', `${BASE}/pools/${id}`, {
+      token: api.tokens.operator,
+      body: {},
+      headers,
+    });
+    expect(response.status).toBe(412);
+  });
+
+  test('keep their names to themselves until they are deleted', async () => {
+    const { id } = await pool({ name: 'The only one' });
+    const again = { name: 'The only one', members: [{ provider_id: (await provider()).id }] };
+    expect((await call('post', '/pools', again)).status).toBe(409);
+    expect((await call('delete', `/pools/${id}`)).status).toBe(204);
+    expect((await call('get', `/pools/${id}`)).status).toBe(404);
+    await made('/pools', again);
+  });
+});
