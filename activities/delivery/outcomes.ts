@@ -1,8 +1,15 @@
 import type { SendOutcome } from '../../channels/connector';
-import { closeBreaker, failProbe, openBreaker } from '../../db/delivery/breakers';
-import { suppressRefused } from '../../db/delivery/suppress';
+import {
+  type BreakerRoute,
+  closeBreaker,
+  closeProviderBreaker,
+  failProbe,
+  openBreaker,
+} from '../../db/delivery/breakers';
+import { noteSoftBounce } from '../../db/delivery/soft-bounce';
+import { type RefusedAddress, suppressRefused } from '../../db/delivery/suppress';
 import { storeThrottle } from '../../db/delivery/throttles';
-import { slowDown, speedUp, type Trip } from '../../domain/delivery';
+import { type Settlement, slowDown, speedUp, type Trip } from '../../domain/delivery';
 import { redactAddresses } from '../../platform/log';
 import type { ActivityDependencies } from '../dependencies';
 import type { Claimed } from './claim-group';
@@ -10,6 +17,12 @@ import type { ChosenRoute, SenderDirectory } from './sender-directory';
 
 /** Accepted messages of a throttled pair between two raises of its rate. */
 const RAISE_EVERY = 10;
+
+const UNAVAILABLE = { authentication: 'AUTHENTICATION', tls: 'TLS', connect: 'CONNECT', protocol: 'PROTOCOL' } as const;
+
+function breakerRouteOf({ sender, routeId }: ChosenRoute): BreakerRoute {
+  return { workspaceId: sender.workspaceId, providerId: sender.providerId, routeId };
+}
 
 /** What an outcome means beyond its own row: breaker, throttle, suppression. */
 export class OutcomeEffects {
@@ -23,10 +36,14 @@ export class OutcomeEffects {
   ) {}
 
   /** Called once per outcome. Failing to record an effect is logged and never touches the row's settlement. */
-  observe(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome, suppress: boolean): void {
+  observe(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome, settlement: Settlement): void {
     const work: Promise<void>[] = [];
-    const trip = route.watch.observe(claimed.row.id, outcome);
-    if (suppress) work.push(this.afterEarlier(route, () => this.suppress(claimed, route, outcome)));
+    const trip = route.watch.observe(claimed.row.id, outcome, route.fromEmail);
+    if (settlement.suppress) work.push(this.afterEarlier(route, () => this.suppress(claimed, route, outcome)));
+    // "Later" until the last try: one soft bounce of this address.
+    if (outcome.kind === 'transient' && settlement.status === 'FAILED') {
+      work.push(this.afterEarlier(route, () => this.softBounce(claimed, route, outcome)));
+    }
     if (trip) work.push(this.afterEarlier(route, () => this.open(route, trip)));
     if (route.probe && !trip) this.judgeProbe(claimed, route, outcome, work);
     if (outcome.kind === 'throttled') work.push(this.slowDown(claimed, route, outcome.retryAfterMs));
@@ -68,53 +85,64 @@ export class OutcomeEffects {
     }
   }
 
+  /**
+   * Whether the mail server can be used again. That it puts a recipient off proves it for the provider, but not for a
+   * sender whose recipients were refused: there only an acceptance does, else the next sample would be burnt.
+   */
   private judgeProbe(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome, work: Promise<void>[]): void {
-    const { workspaceId, providerId } = route.sender;
-    if (outcome.kind === 'accepted' || outcome.kind === 'transient') {
-      work.push(closeBreaker(this.deps.db, workspaceId, providerId).then(() => this.directory.forget(workspaceId)));
-    } else if (outcome.kind === 'permanent') {
-      const probe = { workspaceId, providerId, deliveryId: claimed.row.id };
-      work.push(
-        this.afterEarlier(route, async () => {
-          const state = await failProbe(this.deps.db, probe);
-          this.deps.log.warn({ workspaceId, providerId, state }, 'the probe of a breaker was refused for good');
-          this.directory.forget(workspaceId);
-        }),
-      );
-    } else if (outcome.kind === 'unavailable') {
-      const reason = (
-        { authentication: 'AUTHENTICATION', tls: 'TLS', connect: 'CONNECT', protocol: 'PROTOCOL' } as const
-      )[outcome.cause];
-      work.push(this.open(route, { reason, sample: [] }));
+    switch (outcome.kind) {
+      case 'accepted':
+        work.push(this.answered(route, () => closeBreaker(this.deps.db, breakerRouteOf(route))));
+        return;
+      case 'transient':
+      case 'throttled':
+        work.push(this.answered(route, () => closeProviderBreaker(this.deps.db, breakerRouteOf(route))));
+        return;
+      case 'permanent':
+        work.push(
+          this.answered(route, async () => {
+            const probe = { ...breakerRouteOf(route), deliveryId: claimed.row.id };
+            const state = await failProbe(this.deps.db, probe);
+            this.deps.log.warn({ ...breakerRouteOf(route), state }, 'the probe of a breaker was refused for good');
+          }),
+        );
+        return;
+      case 'unavailable':
+        work.push(this.open(route, { reason: UNAVAILABLE[outcome.cause], sample: [] }));
+        return;
+      case 'not-sent':
+      case 'unknown':
+        return;
     }
+  }
+
+  private answered(route: ChosenRoute, write: () => Promise<void>): Promise<void> {
+    return this.afterEarlier(route, async () => {
+      await write();
+      this.directory.forget(route.sender.workspaceId);
+    });
   }
 
   private async open(route: ChosenRoute, trip: Trip): Promise<void> {
     const { workspaceId, providerId } = route.sender;
     this.deps.log.warn({ workspaceId, providerId, reason: trip.reason }, 'breaker opened');
     try {
-      await openBreaker(this.deps.db, { workspaceId, providerId, ...trip });
+      await openBreaker(this.deps.db, { ...breakerRouteOf(route), ...trip });
     } finally {
       // The row is read again before the next choice, so that nothing slips through between the two.
       this.directory.forget(workspaceId);
-      route.watch.stored();
+      route.watch.stored(trip, route.fromEmail);
     }
   }
 
-  private async suppress({ row }: Claimed, route: ChosenRoute, outcome: SendOutcome): Promise<void> {
-    if (outcome.kind !== 'permanent' || !row.email_hash) return;
-    const domain = (row.email ?? '').split('@').at(-1) ?? '';
-    await suppressRefused(this.deps.db, {
-      workspaceId: route.sender.workspaceId,
-      sourceId: row.source_id,
-      deliveryId: row.id,
-      contactId: row.contact_id,
-      addressHash: row.email_hash,
-      hint: `…@${domain}`,
-      providerId: route.sender.providerId,
-      smtpCode: outcome.code,
-      enhancedCode: outcome.enhanced,
-    });
+  private async suppress(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome): Promise<void> {
+    const refused = outcome.kind === 'permanent' ? refusal(claimed, route, outcome) : null;
+    if (refused) await suppressRefused(this.deps.db, refused);
+  }
+
+  private async softBounce(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome): Promise<void> {
+    const refused = outcome.kind === 'transient' ? refusal(claimed, route, outcome) : null;
+    if (refused) await noteSoftBounce(this.deps.db, refused);
   }
 
   private async slowDown({ candidate }: Claimed, route: ChosenRoute, retryAfterMs: number | null): Promise<void> {
@@ -140,4 +168,25 @@ export class OutcomeEffects {
     this.directory.rememberThrottle(workspaceId, route.routeId, mxGroup, raised);
     work.push(storeThrottle(this.deps.db, { workspaceId, routeId: route.routeId, mxGroup }, raised, performance.now()));
   }
+}
+
+/** Whose address a refusal is about; null where it is not known by its hash. */
+function refusal(
+  { row }: Claimed,
+  route: ChosenRoute,
+  outcome: Extract<SendOutcome, { kind: 'permanent' | 'transient' }>,
+): RefusedAddress | null {
+  if (!row.email_hash) return null;
+  return {
+    workspaceId: route.sender.workspaceId,
+    sourceId: row.source_id,
+    deliveryId: row.id,
+    contactId: row.contact_id,
+    addressHash: row.email_hash,
+    hint: `…@${(row.email ?? '').split('@').at(-1) ?? ''}`,
+    providerId: route.sender.providerId,
+    routeId: route.routeId,
+    smtpCode: outcome.code,
+    enhancedCode: outcome.enhanced,
+  };
 }

@@ -137,7 +137,10 @@ export class SendingProcess {
 
   private gate(context: ClaimContext): SendGate {
     return {
-      mayBegin: () => !this.closing && !context.route.watch.holdsBack && this.stopped.mayBegin(context.streamId),
+      mayBegin: () =>
+        !this.closing &&
+        !context.route.watch.holdsBack(context.route.fromEmail) &&
+        this.stopped.mayBegin(context.streamId),
       mayWrite: () => this.lease.processId === context.processId && this.lease.holds(),
     };
   }
@@ -156,7 +159,7 @@ export class SendingProcess {
       this.lease.seconds * 1000,
     );
     deliveriesTotal.inc({ class: row.message_class, outcome: settlement.status });
-    this.effects.observe(claimed, context.route, outcome, settlement.suppress);
+    this.effects.observe(claimed, context.route, outcome, settlement);
     const settled: RowSettlement = {
       workspaceId: context.workspaceId,
       streamId: context.streamId,

@@ -7,6 +7,7 @@ import { evidenceRoutes } from './evidence';
 import { preferenceRoutes } from './preferences';
 import { purposeRoutes } from './purposes';
 import { signUpRoutes } from './sign-up';
+import { suppressionUploadRoutes } from './suppression-upload';
 import { suppressionRoutes } from './suppressions';
 import { themeRoutes } from './theme';
 import { unsubscribePages } from './unsubscribe-pages';
@@ -18,6 +19,7 @@ export const consentAreaRoutes: AnyRoute[] = [
   ...consentRoutes,
   ...signUpRoutes,
   ...suppressionRoutes,
+  ...suppressionUploadRoutes,
   ...confirmPages,
   ...unsubscribePages,
   ...preferenceRoutes,

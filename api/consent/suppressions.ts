@@ -1,17 +1,21 @@
 import {
-  deleteSuppression,
   findSuppression,
+  listSuppressionRemovals,
   listSuppressions,
+  REMOVAL_REASONS,
   releaseSuppression,
+  removeSuppression,
+  type SuppressionRemovalRow,
   type SuppressionRow,
   type SuppressionTarget,
   suppressManually,
 } from '../../db/consent/suppressions';
+import { findBouncePolicy, saveBouncePolicy } from '../../db/delivery';
 import { normaliseDomain, normaliseEmail } from '../../domain/contacts';
 import type { AddressHasher } from '../../platform/crypto';
 import { notFound, Problem, type ProblemPlace, wrongState } from '../http/problem';
 import { type AnyRoute, defineRoute } from '../http/route';
-import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, z } from '../http/schemas';
+import { cutPage, decodeIdCursor, id, moment, pageOf, pageQuery, plainText, z } from '../http/schemas';
 
 const SUPPRESSIONS = '/workspaces/{ws}/suppressions';
 const ONE = `${SUPPRESSIONS}/{suppression_id}`;
@@ -37,6 +41,26 @@ const suppression = z
   })
   .openapi('Suppression');
 
+const removal = z.object({
+  id,
+  suppression_id: id,
+  domain: z.string().nullable(),
+  hint: z.string(),
+  suppressed_reason: reason,
+  suppressed_source: z.enum(['API', 'DELIVERY', 'IMPORT']),
+  suppressed_at: moment,
+  reason: z.enum(REMOVAL_REASONS),
+  evidence: z.string(),
+  removed_by: id,
+  removed_at: moment,
+});
+
+const bouncePolicy = z.object({
+  soft_bounces: z.number().int(),
+  within_days: z.number().int(),
+  version: z.number().int().openapi({ description: '0: the policy every workspace begins with.' }),
+});
+
 const newSuppressions = z.strictObject({
   addresses: z.array(z.string().max(2_000)).max(MAX_PER_CALL).default([]),
   domains: z.array(z.string().max(300)).max(MAX_PER_CALL).default([]),
@@ -44,9 +68,18 @@ const newSuppressions = z.strictObject({
 });
 
 /** "a…@example.com": enough to recognise an address one knows. */
-export function addressHint(email: string): string {
+function addressHint(email: string): string {
   const at = email.lastIndexOf('@');
   return `${[...email][0] ?? ''}…${email.slice(at)}`;
+}
+
+/** A normalised address as what is suppressed: only its hash is kept. */
+export function addressTarget(email: string, hasher: AddressHasher): SuppressionTarget {
+  return { addressHash: hasher.hash(email), domain: null, hint: addressHint(email) };
+}
+
+export function domainTarget(domain: string): SuppressionTarget {
+  return { addressHash: null, domain, hint: domain };
 }
 
 function readTargets(body: z.infer<typeof newSuppressions>, hasher: AddressHasher): SuppressionTarget[] {
@@ -54,13 +87,12 @@ function readTargets(body: z.infer<typeof newSuppressions>, hasher: AddressHashe
   const targets = new Map<string, SuppressionTarget>();
   body.addresses.forEach((written, index) => {
     const email = normaliseEmail(written);
-    if (email.ok) {
-      targets.set(email.email, { addressHash: hasher.hash(email.email), domain: null, hint: addressHint(email.email) });
-    } else errors.push({ pointer: `/body/addresses/${index}`, detail: email.message });
+    if (email.ok) targets.set(email.email, addressTarget(email.email, hasher));
+    else errors.push({ pointer: `/body/addresses/${index}`, detail: email.message });
   });
   body.domains.forEach((written, index) => {
     const domain = normaliseDomain(written.trim().replace(/^@/, ''));
-    if (domain !== null) targets.set(`@${domain}`, { addressHash: null, domain, hint: domain });
+    if (domain !== null) targets.set(`@${domain}`, domainTarget(domain));
     else errors.push({ pointer: `/body/domains/${index}`, detail: 'is no Internet domain' });
   });
   if (targets.size === 0 && errors.length === 0)
@@ -83,23 +115,25 @@ export const suppressionRoutes: AnyRoute[] = [
     query: pageQuery.extend({
       state: state.optional(),
       reason: reason.optional(),
+      source: z.enum(['API', 'DELIVERY', 'IMPORT']).optional(),
       domain: z.string().max(300).optional().openapi({ description: 'A suppressed domain.' }),
+      at_domain: z
+        .string()
+        .max(300)
+        .optional()
+        .openapi({ description: 'Everything suppressed at a domain: itself and single addresses.' }),
     }),
     responses: { 200: { description: 'A page of suppressions', schema: pageOf(suppression) } },
     async handle(context, { query }) {
-      const [cursor] = decodeCursor(query.cursor, 1) ?? [];
-      const before = cursor === undefined ? null : id.safeParse(cursor);
-      if (before?.success === false) {
-        const detail = 'The cursor is not one that this list gave out. Leave it away to start from the beginning.';
-        throw new Problem('validation-failed', detail, { errors: [{ pointer: '/query/cursor', detail }] });
-      }
       const rows = await listSuppressions(context.tx, context.workspaceId, {
-        before: before?.data ?? null,
+        before: decodeIdCursor(query.cursor),
         limit: query.limit,
         state: query.state ?? null,
         reason: query.reason ?? null,
         addressHash: null,
         domain: query.domain === undefined ? null : (normaliseDomain(query.domain) ?? query.domain),
+        source: query.source ?? null,
+        atDomain: query.at_domain === undefined ? null : (normaliseDomain(query.at_domain) ?? query.at_domain),
       });
       return { status: 200, body: cutPage(rows, query.limit, (row) => [row.id], show) };
     },
@@ -201,29 +235,113 @@ export const suppressionRoutes: AnyRoute[] = [
     },
   }),
   defineRoute({
-    method: 'delete',
-    path: ONE,
-    operationId: 'deleteSuppression',
+    method: 'post',
+    path: `${ONE}/remove`,
+    operationId: 'removeSuppression',
     tag: TAG,
-    summary: 'Lifts a suppression',
+    summary: 'Lifts a suppression, for a reason that is kept',
+    description:
+      'A contact that bounced is ACTIVE again; one that complained becomes UNSUBSCRIBED, so that bulk mail takes a new opt-in.',
     access: 'workspace',
     permission: 'suppressions:write',
     params,
-    responses: { 204: { description: 'Lifted' } },
+    body: z.strictObject({
+      reason: z.enum(REMOVAL_REASONS),
+      evidence: plainText(2_000)
+        .min(1)
+        .openapi({ description: 'How it is known: a ticket, a letter, a test message that arrived.' }),
+    }),
+    responses: { 200: { description: 'What was lifted, and why', schema: removal } },
     async handle(context, input) {
-      const { tx, workspaceId } = context;
+      const { tx, workspaceId, actor } = context;
       const before = await findSuppression(tx, workspaceId, input.params.suppression_id);
-      if (!before || !(await deleteSuppression(tx, workspaceId, before.id))) throw notFound('suppression');
+      const removed =
+        before && (await removeSuppression(tx, { workspaceId, id: before.id, removedBy: actor.userId, ...input.body }));
+      if (!before || !removed) throw notFound('suppression');
       await context.audit({
-        action: 'suppression.delete',
+        action: 'suppression.remove',
         entityType: 'suppression',
         entityId: before.id,
         old: show(before),
+        new: input.body,
       });
-      return { status: 204 };
+      return { status: 200, body: showRemoval(removed) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/workspaces/{ws}/suppression-removals',
+    operationId: 'listSuppressionRemovals',
+    tag: TAG,
+    summary: 'Lists suppressions that were lifted, with reason and evidence, newest first',
+    access: 'workspace',
+    permission: 'suppressions:read',
+    query: pageQuery,
+    responses: { 200: { description: 'A page of removals', schema: pageOf(removal) } },
+    async handle(context, { query }) {
+      const page = { before: decodeIdCursor(query.cursor), limit: query.limit };
+      const rows = await listSuppressionRemovals(context.tx, context.workspaceId, page);
+      return { status: 200, body: cutPage(rows, query.limit, (row) => [row.id], showRemoval) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    path: '/workspaces/{ws}/bounce-policy',
+    operationId: 'getBouncePolicy',
+    tag: TAG,
+    summary: 'When an address with soft bounces is suppressed',
+    access: 'workspace',
+    permission: 'suppressions:read',
+    responses: { 200: { description: 'The policy', schema: bouncePolicy } },
+    async handle({ tx, workspaceId }) {
+      const policy = await findBouncePolicy(tx, workspaceId);
+      return { status: 200, body: showPolicy(policy), version: policy.version };
+    },
+  }),
+  defineRoute({
+    method: 'put',
+    path: '/workspaces/{ws}/bounce-policy',
+    operationId: 'setBouncePolicy',
+    tag: TAG,
+    summary: 'Change when an address with soft bounces is suppressed',
+    description:
+      'A soft bounce is a message that a mailbox refused with "later" until the last try: a full mailbox, for example. Counts from the next one on.',
+    access: 'workspace',
+    permission: 'suppressions:write',
+    body: z.strictObject({
+      soft_bounces: z.number().int().min(0).max(100).openapi({ description: '0: never.' }),
+      within_days: z.number().int().min(1).max(365),
+    }),
+    responses: { 200: { description: 'The policy', schema: bouncePolicy } },
+    async handle(context, { body, ifMatch }) {
+      const { tx, workspaceId } = context;
+      const before = await findBouncePolicy(tx, workspaceId);
+      if (ifMatch !== null && ifMatch !== before.version) {
+        throw new Problem('version-mismatch', `The policy is at version ${before.version}. Read it again.`);
+      }
+      const after = await saveBouncePolicy(tx, workspaceId, {
+        softBounces: body.soft_bounces,
+        withinDays: body.within_days,
+      });
+      await context.audit({
+        action: 'bounce_policy.update',
+        entityType: 'workspace',
+        entityId: workspaceId,
+        old: showPolicy(before),
+        new: showPolicy(after),
+      });
+      return { status: 200, body: showPolicy(after), version: after.version };
     },
   }),
 ];
+
+function showPolicy(policy: Awaited<ReturnType<typeof findBouncePolicy>>): z.output<typeof bouncePolicy> {
+  return { soft_bounces: policy.softBounces, within_days: policy.withinDays, version: policy.version };
+}
+
+function showRemoval(row: SuppressionRemovalRow): z.output<typeof removal> {
+  return { ...row, suppressed_at: row.suppressed_at.toISOString(), removed_at: row.removed_at.toISOString() };
+}
 
 function show(row: SuppressionRow): z.input<typeof suppression> {
   return {

@@ -10,13 +10,16 @@ export interface RefusedAddress {
   addressHash: Buffer;
   hint: string;
   providerId: string;
+  routeId: string;
   smtpCode: number | null;
   enhancedCode: string | null;
+  /** What else speaks for it: the soft bounces that were counted. */
+  evidence?: Record<string, unknown>;
 }
 
 /**
  * Suppresses an address in its workspace and marks the contact BOUNCED, once. Held back, without touching the
- * contact, while the provider's breaker is open: then the sample is suspect. Suppression does not cross workspaces.
+ * contact, while the provider's or the sender's breaker is open: then the sample is suspect. Suppression does not cross workspaces.
  */
 export async function suppressRefused(db: Database, refused: RefusedAddress): Promise<void> {
   await db.transaction(async (tx) => {
@@ -24,9 +27,11 @@ export async function suppressRefused(db: Database, refused: RefusedAddress): Pr
       INSERT INTO suppressions (workspace_id, address_hash, hint, reason, source, state, evidence)
       SELECT ${refused.workspaceId}, ${refused.addressHash}, ${refused.hint}, 'BOUNCE', 'DELIVERY',
         CASE WHEN EXISTS (SELECT 1 FROM breakers WHERE workspace_id = ${refused.workspaceId}
-          AND provider_id = ${refused.providerId} AND state <> 'CLOSED') THEN 'HELD' ELSE 'ACTIVE' END,
+          AND provider_id = ${refused.providerId} AND state <> 'CLOSED'
+          AND identity_id IN ('00000000-0000-0000-0000-000000000000', (SELECT identity_id FROM routes WHERE id = ${refused.routeId}))) THEN 'HELD' ELSE 'ACTIVE' END,
         jsonb_build_object('source_id', ${refused.sourceId}::text, 'delivery_id', ${refused.deliveryId}::text,
           'smtp_code', ${refused.smtpCode}::int, 'enhanced_code', ${refused.enhancedCode}::text)
+          || ${JSON.stringify(refused.evidence ?? {})}::jsonb
       ON CONFLICT DO NOTHING RETURNING state`);
     if (rows[0]?.state !== 'ACTIVE' || refused.contactId === null) return;
     // An UNSUBSCRIBED contact keeps that, since a held suppression sets BOUNCED back to ACTIVE; the suppression

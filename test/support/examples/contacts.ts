@@ -86,5 +86,16 @@ export const contactsExamples: Examples = {
   createSuppressions: (world) => ({ body: { addresses: [`${world.unique()}@contacts.example`] } }),
   checkSuppression: () => ({ body: { address: 'ada@contacts.example' } }),
   releaseSuppression: async (world) => ({ params: { suppression_id: await aSuppression(world, 'HELD') } }),
-  deleteSuppression: async (world) => ({ params: { suppression_id: await aSuppression(world) } }),
+  removeSuppression: async (world) => ({
+    params: { suppression_id: await aSuppression(world) },
+    body: { reason: 'MISTAKE', evidence: 'Ticket 4711' },
+  }),
+  listSuppressionRemovals: () => ({}),
+  uploadSuppressions: (world) => ({
+    query: { note: 'From the old system' },
+    rawBody: `email\n${world.unique()}@contacts.example\n@${world.unique()}.example\n`,
+    headers: { 'content-type': 'text/csv' },
+  }),
+  getBouncePolicy: () => ({}),
+  setBouncePolicy: () => ({ body: { soft_bounces: 3, within_days: 14 } }),
 };
