@@ -47,6 +47,11 @@ export interface WorkflowStart {
   entityId: string;
   /** One readable line for the Temporal UI. */
   summary: string;
+  /**
+   * 1 is served first, 5 last; 3 where nothing is said. Its activities inherit it, and among equals the server deals
+   * slots to workspaces in turn, so that one with much to do does not hold up one with little.
+   */
+  urgency?: 1 | 2 | 3 | 4 | 5;
   /** Sent with the start; a running workflow gets it instead of a second start. */
   signal?: { name: string; args?: unknown[] };
 }
@@ -68,6 +73,7 @@ export async function ensureWorkflow(
       { key: SallyEntity, value: start.entityId },
     ],
     staticSummary: start.summary,
+    priority: { priorityKey: start.urgency ?? 3, fairnessKey: start.workspaceId },
   };
   const { signal } = start;
   const runId = await client.withDeadline(Date.now() + CALL_TIMEOUT_MS, async () => {

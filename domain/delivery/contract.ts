@@ -29,6 +29,7 @@ export function laneWorkflow(input: SendingLaneInput): WorkflowStart {
     area: 'delivery',
     entityId: input.laneId,
     summary: 'Sends what is due on one lane',
+    urgency: 2,
     signal: { name: LANE_WAKE_SIGNAL },
   };
 }
