@@ -1,8 +1,11 @@
 import { Context } from '@temporalio/activity';
-import type { ErasureStep, RightsJobInput } from '../../domain/contacts/contract';
+import type { ErasureStep, ExportSlice, RightsJobInput } from '../../domain/contacts/contract';
 import type { ActivityDependencies } from '../dependencies';
 import { runErasure } from './erase';
+import { runExportSlice } from './export';
 
+/** Longest slice of an export: the workflow's current details are no older. */
+const SLICE_MS = 10_000;
 /** Well below the heartbeat time-outs of the workflows. */
 const HEARTBEAT_MS = 2_000;
 
@@ -22,6 +25,16 @@ export function createRightsActivities(deps: ActivityDependencies) {
   return {
     /** Erases what may be erased already; see `runErasure`. */
     eraseContactStep: (input: RightsJobInput): Promise<ErasureStep> => withHeartbeats(() => runErasure(deps, input)),
+
+    /** Writes an export's file for up to ten seconds; see `runExportSlice`. */
+    exportSlice: (input: RightsJobInput): Promise<ExportSlice> =>
+      withHeartbeats(() => {
+        const { cancellationSignal } = Context.current();
+        const pulse = () => {
+          if (cancellationSignal.aborted) throw cancellationSignal.reason;
+        };
+        return runExportSlice(deps, input, { budgetMs: SLICE_MS, pulse });
+      }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Response } from 'express';
 import { type ImportRejection, readRejections } from '../../db/contacts';
+import { csvRow } from '../../domain/contacts/csv-writer';
 import type { Database } from '../../platform/postgres';
 
 /** Rows read from Postgres at once. */
@@ -35,16 +36,4 @@ export async function streamRejected(
 function cellsOf(row: ImportRejection): string[] {
   const message = row.column === null ? row.message : `${row.column}: ${row.message}`;
   return [String(row.row), row.code, message, ...row.cells];
-}
-
-/**
- * One row of CSV (RFC 4180). A cell that a spreadsheet program would run as a formula gets an apostrophe in front
- * (OWASP, "CSV Injection").
- */
-export function csvRow(cells: readonly string[]): string {
-  const written = cells.map((cell) => {
-    const safe = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
-    return /[",\r\n;]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  });
-  return `${written.join(',')}\r\n`;
 }

@@ -1,11 +1,12 @@
 import { lockContact } from '../../db/contacts';
 import { beginErasure, type ErasureJob, erasureSubject, findErasure, listErasures } from '../../db/contacts/erase';
-import { eraseContactWorkflow } from '../../domain/contacts/contract';
+import { rightsJobWorkflow } from '../../domain/contacts/contract';
 import { sealAddresses } from '../../domain/contacts/erasure';
 import { ensureWorkflow, workflowUrl } from '../../platform/temporal';
 import { notFound, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeIdCursor, id, moment, pageOf, pageQuery, workflowReference, z } from '../http/schemas';
+import { exportRoutes } from './export';
 import { CONTACTS, contactParams } from './schemas';
 
 const TAG = 'Data rights';
@@ -81,7 +82,10 @@ const deleteContact = defineRoute({
     });
     const body = show(context, job);
     context.afterCommit(async () => {
-      const started = await ensureWorkflow(deps.temporal, eraseContactWorkflow({ workspaceId, jobId: job.id }));
+      const started = await ensureWorkflow(
+        deps.temporal,
+        rightsJobWorkflow('eraseContact', { workspaceId, jobId: job.id }),
+      );
       body.workflow.run_id = started.runId;
     });
     return { status: 202, body };
@@ -131,4 +135,4 @@ const listAllErasures = defineRoute({
 });
 
 /** Operations about data rights. */
-export const rightsRoutes: AnyRoute[] = [deleteContact, getErasure, listAllErasures];
+export const rightsRoutes: AnyRoute[] = [deleteContact, getErasure, listAllErasures, ...exportRoutes];

@@ -2,7 +2,9 @@ import type { WorkflowStart } from '../../platform/temporal';
 import { CONTROL_TASK_QUEUE } from '../shared/task-queues';
 
 /** Names and inputs of the workflows about data rights, shared by workflows, activities and api. */
-export const ERASE_CONTACT_WORKFLOW = 'eraseContact';
+const ERASE_CONTACT_WORKFLOW = 'eraseContact';
+const EXPORT_CONTACT_WORKFLOW = 'exportContact';
+const EXPORT_CONTACTS_WORKFLOW = 'exportContacts';
 
 /** A row of `jobs`; whose data it is about stands there. */
 export interface RightsJobInput {
@@ -21,8 +23,15 @@ export type ErasureWait =
 
 export type ErasureStep = { state: 'DONE' } | { state: 'WAIT'; waitsFor: ErasureWait; seconds: number };
 
+/** How a slice of an export ended. CONTINUE: there is more; the others are the job's final status. */
+export interface ExportSlice {
+  state: 'CONTINUE' | 'DONE' | 'FAILED' | 'CANCELLED';
+  rows: number;
+  bytes: number;
+}
+
 /** Kinds of `jobs` that have a workflow here. */
-const RIGHTS_JOB_KINDS = ['eraseContact'] as const;
+const RIGHTS_JOB_KINDS = ['eraseContact', 'exportContact', 'exportContacts'] as const;
 export type RightsJobKind = (typeof RIGHTS_JOB_KINDS)[number];
 
 export function isRightsJobKind(kind: string): kind is RightsJobKind {
@@ -33,13 +42,12 @@ export function isRightsJobKind(kind: string): kind is RightsJobKind {
 export function rightsJobWorkflow(kind: RightsJobKind, input: RightsJobInput): WorkflowStart {
   switch (kind) {
     case 'eraseContact':
-      return eraseContactWorkflow(input);
+      return job(ERASE_CONTACT_WORKFLOW, input, 'Erases what is known of a person');
+    case 'exportContact':
+      return job(EXPORT_CONTACT_WORKFLOW, input, 'Exports what is known of a person');
+    case 'exportContacts':
+      return job(EXPORT_CONTACTS_WORKFLOW, input, 'Exports contacts to a file');
   }
-}
-
-/** Starts an erasure, or finds it running. */
-export function eraseContactWorkflow(input: RightsJobInput): WorkflowStart {
-  return job(ERASE_CONTACT_WORKFLOW, input, 'Erases what is known of a person');
 }
 
 function job(type: string, input: RightsJobInput, summary: string): WorkflowStart {
