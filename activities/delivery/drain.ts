@@ -112,7 +112,14 @@ export class LaneDrain {
     if (wanted === 0) return true;
     const rows = this.takeRows(batch, route, wanted);
     if (rows.length === 0) return false;
-    if (route.probe && !(await takeProbe(process.deps.db, lane.workspaceId, route.sender.providerId))) {
+    if (
+      route.probe &&
+      !(await takeProbe(process.deps.db, {
+        workspaceId: lane.workspaceId,
+        providerId: route.sender.providerId,
+        routeId: route.routeId,
+      }))
+    ) {
       process.directory.forget(lane.workspaceId);
       this.buffer.giveBack(batch, rows);
       this.buffer.drop(batch);

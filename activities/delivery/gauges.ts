@@ -9,6 +9,8 @@ export async function setGauges(db: Database): Promise<void> {
     oldestDue.set({ lane: lane.kind }, lane.oldestDueSeconds);
   }
   breakerState.reset();
-  for (const breaker of await breakerGauges(db)) breakerState.set({ provider_id: breaker.providerId }, breaker.state);
+  for (const { providerId, identityId, state } of await breakerGauges(db)) {
+    breakerState.set({ provider_id: providerId, identity_id: identityId ?? '' }, state);
+  }
   horizonLag.set(await horizonLagSeconds(db));
 }

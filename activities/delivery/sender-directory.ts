@@ -46,7 +46,8 @@ interface WorkspaceState {
   zone: string;
   senders: Sender[];
   sendersAt: number;
-  breakers: Map<string, BreakerRow>;
+  /** Those that are not closed. */
+  breakers: readonly BreakerRow[];
   throttles: Map<string, Throttle>;
   stateAt: number;
 }
@@ -87,20 +88,20 @@ export class SenderDirectory {
       );
       const usedUpForMs = usedUpUntil - performance.now();
       if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
-      if (this.connections.get(sender.providerId)?.watch.holdsBack) {
+      if (this.connections.get(sender.providerId)?.watch.holdsBack(fromEmail)) {
         soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, TRIP_MS);
         continue;
       }
-      const breaker = state.breakers.get(sender.providerId);
-      if (!breaker)
+      const probeInMs = probeIn(state.breakers, sender.providerId, fromEmail);
+      if (probeInMs === null)
         return this.route(
           sender,
           fromEmail,
           fixedProviderId !== null ? 'mailbox' : position === 0 ? 'first in order' : 'earlier ones have open breakers',
           false,
         );
-      if (breaker.probeInMs === 0) return this.route(sender, fromEmail, 'probe of an open breaker', true);
-      soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, breaker.probeInMs);
+      if (probeInMs === 0) return this.route(sender, fromEmail, 'probe of an open breaker', true);
+      soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, probeInMs);
     }
     return soonest === null ? { cause: 'NO_SENDER', retryInMs: 30_000 } : { cause: 'BREAKER_OPEN', retryInMs: soonest };
   }
@@ -199,7 +200,7 @@ export class SenderDirectory {
         zone: 'UTC',
         senders: [],
         sendersAt: never,
-        breakers: new Map(),
+        breakers: [],
         throttles: new Map(),
         stateAt: never,
       };
@@ -216,7 +217,7 @@ export class SenderDirectory {
         openBreakers(this.deps.db, workspaceId),
         loadThrottles(this.deps.db, workspaceId, now),
       ]);
-      state.breakers = new Map(breakers.map((breaker) => [breaker.providerId, breaker]));
+      state.breakers = breakers;
       state.throttles = throttles;
       state.stateAt = now;
     }
@@ -240,6 +241,14 @@ export class SenderDirectory {
       return [];
     }
   }
+}
+
+/** When the breakers of a provider and of this sender at it may be probed, in milliseconds; null = both are closed. */
+function probeIn(breakers: readonly BreakerRow[], providerId: string, fromEmail: string): number | null {
+  const open = breakers.filter(
+    (breaker) => breaker.providerId === providerId && (breaker.fromEmail === null || breaker.fromEmail === fromEmail),
+  );
+  return open.length === 0 ? null : Math.max(...open.map((breaker) => breaker.probeInMs));
 }
 
 function capsOf(sender: Sender): CapacityLimit[] {

@@ -1,4 +1,5 @@
 import type { AnyRoute } from '../http/route';
+import { breakerRoutes } from './breakers';
 import { explainRoutes } from './explain';
 import { ledgerRoutes } from './ledger';
 import { listRoutes } from './list';
@@ -11,6 +12,7 @@ export const campaignDeliveryRoutes: AnyRoute[] = [
   ...recipientRoutes,
   ...ledgerRoutes,
   ...listRoutes,
+  ...breakerRoutes,
   ...explainRoutes,
   ...settleRoutes,
   ...transactionalRoutes,

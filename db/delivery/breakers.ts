@@ -1,33 +1,65 @@
-import { type BreakerReason, type BreakerState, probeDelayMs } from '../../domain/delivery';
-import { changed, type Database, many, one, type Queryable, sql } from '../../platform/postgres';
+import { type BreakerReason, type BreakerState, breakerScope, probeDelayMs } from '../../domain/delivery';
+import { changed, type Database, many, one, type Queryable, type Statement, sql } from '../../platform/postgres';
+
+/** Identity of a provider's own breaker. */
+const WHOLE_PROVIDER = '00000000-0000-0000-0000-000000000000';
 
 export interface BreakerRow {
   providerId: string;
+  /** Null: the provider's own. Else that of one From address at this provider. */
+  fromEmail: string | null;
   state: BreakerState;
   reason: BreakerReason | null;
+  openedAt: Date | null;
+  probeAt: Date | null;
   /** Milliseconds until the next probe; 0 = due. */
   probeInMs: number;
+  /** Openings in a row. */
+  failures: number;
 }
 
 /** Breakers of a workspace that are not closed. */
 export async function openBreakers(db: Queryable, workspaceId: string): Promise<BreakerRow[]> {
   const rows = await many<{
     provider_id: string;
+    email: string | null;
     state: BreakerState;
     reason: BreakerReason | null;
+    opened_at: Date | null;
+    probe_at: Date | null;
     probe_in_ms: number;
+    failures: number;
   }>(
     db,
-    sql`SELECT provider_id, state, reason, greatest(0, extract(epoch FROM probe_at - sally_now()) * 1000)::float8 AS probe_in_ms
-        FROM breakers WHERE workspace_id = ${workspaceId} AND state <> 'CLOSED'`,
+    sql`SELECT b.provider_id, i.email, b.state, b.reason, b.opened_at, b.probe_at, b.failures,
+          greatest(0, extract(epoch FROM b.probe_at - sally_now()) * 1000)::float8 AS probe_in_ms
+        FROM breakers b LEFT JOIN sending_identities i ON i.workspace_id = b.workspace_id AND i.id = b.identity_id
+        WHERE b.workspace_id = ${workspaceId} AND b.state <> 'CLOSED' ORDER BY b.provider_id, b.identity_id`,
   );
   return rows.map((row) => ({
     providerId: row.provider_id,
+    fromEmail: row.email,
     state: row.state,
     reason: row.reason,
+    openedAt: row.opened_at,
+    probeAt: row.probe_at,
     probeInMs: row.probe_in_ms,
+    failures: row.failures,
   }));
 }
+
+/** A route that a message took or would take: its provider's breaker and its sender's bind it. */
+export interface BreakerRoute {
+  workspaceId: string;
+  providerId: string;
+  routeId: string;
+}
+
+const identityOf = (route: BreakerRoute): Statement =>
+  sql`(SELECT identity_id FROM routes WHERE id = ${route.routeId})`;
+
+const ofRoute = (route: BreakerRoute): Statement => sql`workspace_id = ${route.workspaceId}
+  AND provider_id = ${route.providerId} AND identity_id IN (${WHOLE_PROVIDER}, ${identityOf(route)})`;
 
 /**
  * Opens a breaker, or opens it again after a failed probe with twice the wait; raises the alert and holds the
@@ -35,24 +67,29 @@ export async function openBreakers(db: Queryable, workspaceId: string): Promise<
  */
 export async function openBreaker(
   db: Database,
-  open: { workspaceId: string; providerId: string; reason: BreakerReason; sample: string[] },
+  open: BreakerRoute & { reason: BreakerReason; sample: string[] },
 ): Promise<void> {
+  const identity = breakerScope(open.reason) === 'provider' ? sql`${WHOLE_PROVIDER}::uuid` : identityOf(open);
   await db.transaction(async (tx) => {
-    const current = await one<{ state: BreakerState; failures: number }>(
+    const current = await one<{ identity_id: string; state: BreakerState; failures: number }>(
       tx,
-      sql`INSERT INTO breakers (workspace_id, provider_id) VALUES (${open.workspaceId}, ${open.providerId})
-          ON CONFLICT (workspace_id, provider_id) DO UPDATE SET updated_at = sally_now() RETURNING state, failures`,
+      sql`INSERT INTO breakers (workspace_id, provider_id, identity_id) VALUES (${open.workspaceId}, ${open.providerId}, ${identity})
+          ON CONFLICT (workspace_id, provider_id, identity_id) DO UPDATE SET updated_at = sally_now()
+          RETURNING identity_id, state, failures`,
     );
-    if (current?.state !== 'OPEN') {
-      const failures = (current?.failures ?? 0) + 1;
+    if (current && current.state !== 'OPEN') {
+      const failures = current.failures + 1;
+      const identityId = current.identity_id;
+      const cause = identityId === WHOLE_PROVIDER ? open.providerId : `${open.providerId}/${identityId}`;
       await tx.query(sql`
         UPDATE breakers SET state = 'OPEN', reason = ${open.reason}, failures = ${failures},
           opened_at = CASE WHEN state = 'CLOSED' THEN sally_now() ELSE opened_at END,
           probe_at = sally_now() + ${probeDelayMs(open.reason, failures)} * interval '1 millisecond', updated_at = sally_now()
-        WHERE workspace_id = ${open.workspaceId} AND provider_id = ${open.providerId}`);
+        WHERE workspace_id = ${open.workspaceId} AND provider_id = ${open.providerId} AND identity_id = ${identityId}`);
       await tx.query(sql`
-        SELECT sally_raise_alert(${open.workspaceId}, 'breaker-open', ${open.providerId}, 'critical',
-          ${BREAKER_MESSAGES[open.reason]}, jsonb_build_object('provider_id', ${open.providerId}::text, 'reason', ${open.reason}::text))`);
+        SELECT sally_raise_alert(${open.workspaceId}, 'breaker-open', ${cause}, 'critical', ${BREAKER_MESSAGES[open.reason]},
+          jsonb_build_object('provider_id', ${open.providerId}::text, 'reason', ${open.reason}::text,
+            'identity_id', nullif(${identityId}::text, ${WHOLE_PROVIDER}::text)))`);
     }
     if (open.sample.length > 0) {
       await tx.query(sql`
@@ -78,46 +115,61 @@ const BREAKER_MESSAGES: Record<BreakerReason, string> = {
     'More than one in five of the last messages was refused for good. The sender is more likely to blame than the recipients: their suppressions are held for review.',
 };
 
-/** Takes the one probe of an open breaker: true for the process that may send a single message now. */
-export async function takeProbe(db: Queryable, workspaceId: string, providerId: string): Promise<boolean> {
+/**
+ * Takes the one probe of a route's open breakers: true for the process that may send a single message now. False when
+ * one of them is not due yet.
+ */
+export async function takeProbe(db: Queryable, route: BreakerRoute): Promise<boolean> {
   const rows = await changed(
     db,
     // A probe whose process died is due again after a minute.
-    sql`UPDATE breakers SET state = 'HALF_OPEN', probe_at = sally_now() + interval '1 minute', updated_at = sally_now()
-        WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state <> 'CLOSED' AND probe_at <= sally_now()`,
+    sql`WITH open AS MATERIALIZED (SELECT identity_id, probe_at FROM breakers WHERE ${ofRoute(route)} AND state <> 'CLOSED' FOR UPDATE)
+        UPDATE breakers b SET state = 'HALF_OPEN', probe_at = sally_now() + interval '1 minute', updated_at = sally_now()
+        FROM open WHERE b.workspace_id = ${route.workspaceId} AND b.provider_id = ${route.providerId}
+          AND b.identity_id = open.identity_id AND NOT EXISTS (SELECT 1 FROM open WHERE probe_at > sally_now())`,
   );
-  return rows === 1;
+  return rows > 0;
 }
 
 /**
- * A probe was refused for good. A breaker that had opened for refusals opens again, with twice the wait: one recipient is
- * lost per wait, and never a sample. For any other reason the answer is what was missing, and the breaker closes.
+ * A probe was refused for good. A sender's breaker, which had opened for refusals, opens again with twice the wait: one
+ * recipient is lost per wait, and never a sample. For the provider's own an answer is what was missing: it closes.
  */
 export async function failProbe(
   db: Database,
-  probe: { workspaceId: string; providerId: string; deliveryId: string },
+  probe: BreakerRoute & { deliveryId: string },
 ): Promise<'opened' | 'closed'> {
-  const { workspaceId, providerId } = probe;
-  const row = await one<{ reason: BreakerReason | null }>(
+  const row = await one(
     db,
-    sql`SELECT reason FROM breakers WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state <> 'CLOSED'`,
+    sql`SELECT 1 FROM breakers WHERE ${ofRoute(probe)} AND state <> 'CLOSED' AND reason = 'PERMANENT_FAILURES'`,
   );
-  if (row?.reason === 'PERMANENT_FAILURES') {
-    await openBreaker(db, { workspaceId, providerId, reason: row.reason, sample: [probe.deliveryId] });
-    return 'opened';
-  }
-  await closeBreaker(db, workspaceId, providerId);
-  return 'closed';
+  await closeProviderBreaker(db, probe);
+  if (row === null) return 'closed';
+  const { workspaceId, providerId, routeId } = probe;
+  await openBreaker(db, { workspaceId, providerId, routeId, reason: 'PERMANENT_FAILURES', sample: [probe.deliveryId] });
+  return 'opened';
 }
 
-/** A probe was answered: closes the breaker and resolves its alert. */
-export async function closeBreaker(db: Database, workspaceId: string, providerId: string): Promise<void> {
+/** A probe was accepted: closes the breakers of its route and resolves their alerts. */
+export function closeBreaker(db: Database, route: BreakerRoute): Promise<void> {
+  return closeBreakers(db, route, sql`true`);
+}
+
+/** A probe was put off: the provider answers again, and its own breaker closes. */
+export function closeProviderBreaker(db: Database, route: BreakerRoute): Promise<void> {
+  return closeBreakers(db, route, sql`reason IS DISTINCT FROM 'PERMANENT_FAILURES'`);
+}
+
+async function closeBreakers(db: Database, route: BreakerRoute, which: Statement): Promise<void> {
   await db.transaction(async (tx) => {
+    const closed = await many<{ cause: string }>(
+      tx,
+      sql`UPDATE breakers SET state = 'CLOSED', reason = NULL, failures = 0, opened_at = NULL, probe_at = NULL, updated_at = sally_now()
+          WHERE ${ofRoute(route)} AND state <> 'CLOSED' AND ${which}
+          RETURNING provider_id::text || CASE WHEN identity_id = ${WHOLE_PROVIDER} THEN '' ELSE '/' || identity_id END AS cause`,
+    );
     await tx.query(sql`
-      UPDATE breakers SET state = 'CLOSED', reason = NULL, failures = 0, opened_at = NULL, probe_at = NULL, updated_at = sally_now()
-      WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state <> 'CLOSED'`);
-    await tx.query(sql`
-      UPDATE alerts SET resolved_at = sally_now()
-      WHERE workspace_id = ${workspaceId} AND kind = 'breaker-open' AND cause = ${providerId} AND resolved_at IS NULL`);
+      UPDATE alerts SET resolved_at = sally_now() WHERE workspace_id = ${route.workspaceId} AND kind = 'breaker-open'
+        AND cause = ANY (${closed.map((row) => row.cause)}::text[]) AND resolved_at IS NULL`);
   });
 }

@@ -35,14 +35,16 @@ export async function laneGauges(db: Database): Promise<LaneGauge[]> {
   return rows.map((row) => ({ kind: row.kind, queued: row.queued, oldestDueSeconds: row.oldest }));
 }
 
-/** State of every breaker: 0 closed, 1 half open, 2 open. */
-export async function breakerGauges(db: Database): Promise<{ providerId: string; state: number }[]> {
-  const rows = await many<{ provider_id: string; state: number }>(
+/** State of every breaker: 0 closed, 1 half open, 2 open. `identityId` null = the provider's own. */
+export async function breakerGauges(
+  db: Database,
+): Promise<{ providerId: string; identityId: string | null; state: number }[]> {
+  const rows = await many<{ provider_id: string; identity_id: string | null; state: number }>(
     db,
-    sql`SELECT provider_id, max(CASE state WHEN 'OPEN' THEN 2 WHEN 'HALF_OPEN' THEN 1 ELSE 0 END) AS state
-        FROM breakers GROUP BY provider_id`,
+    sql`SELECT provider_id, nullif(identity_id, '00000000-0000-0000-0000-000000000000') AS identity_id, max(CASE state WHEN 'OPEN' THEN 2 WHEN 'HALF_OPEN' THEN 1 ELSE 0 END) AS state
+        FROM breakers GROUP BY provider_id, identity_id`,
   );
-  return rows.map((row) => ({ providerId: row.provider_id, state: row.state }));
+  return rows.map((row) => ({ providerId: row.provider_id, identityId: row.identity_id, state: row.state }));
 }
 
 /** Age in seconds of the oldest transaction that has written: readers of events stay below it. */

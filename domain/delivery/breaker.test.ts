@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { BreakerWatch, probeDelayMs, SAMPLE_SIZE } from './breaker';
 import type { SendOutcome, UnavailableCause } from './outcome';
 
+const SENDER = 'news@sender.example';
 const accepted: SendOutcome = { kind: 'accepted', providerMessageId: null, reply: '' };
 const refused: SendOutcome = {
   kind: 'permanent',
@@ -19,7 +20,7 @@ const unavailable = (cause: UnavailableCause): SendOutcome => ({
   retryAfterMs: null,
 });
 const observeAll = (outcomes: SendOutcome[], watch = new BreakerWatch()) =>
-  outcomes.map((outcome, index) => watch.observe(`row ${index}`, outcome));
+  outcomes.map((outcome, index) => watch.observe(`row ${index}`, outcome, SENDER));
 
 test.each([
   ['authentication', 'AUTHENTICATION'],
@@ -65,7 +66,7 @@ test('the sample slides: it is the last twenty answers, whatever came between th
       const watch = new BreakerWatch();
       let sample: boolean[] = [];
       for (const [index, outcome] of outcomes.entries()) {
-        const trip = watch.observe(`row ${index}`, outcome);
+        const trip = watch.observe(`row ${index}`, outcome, SENDER);
         if (outcome.kind === 'accepted' || outcome.kind === 'permanent')
           sample = [...sample, outcome.kind === 'permanent'].slice(-SAMPLE_SIZE);
         const refusals = sample.filter((permanent) => permanent).length;
@@ -81,6 +82,21 @@ test('the sample slides: it is the last twenty answers, whatever came between th
 });
 
 const isAnswer = (outcome: SendOutcome): boolean => outcome.kind === 'accepted' || outcome.kind === 'permanent';
+
+test('refusals hold back the sender they were for; a provider that cannot be used holds back everyone', () => {
+  const watch = new BreakerWatch();
+  const trips = observeAll([...Array<SendOutcome>(15).fill(accepted), ...Array<SendOutcome>(5).fill(refused)], watch);
+  const trip = trips.at(-1);
+  expect([watch.holdsBack(SENDER), watch.holdsBack('other@sender.example')]).toEqual([true, false]);
+  if (trip) watch.stored(trip, SENDER);
+  expect(watch.holdsBack(SENDER)).toBe(false);
+  // Another sender's answers are another sample.
+  expect(watch.observe('row', refused, 'other@sender.example')).toBeNull();
+  const tls = watch.observe('row', unavailable('tls'), SENDER);
+  expect([watch.holdsBack(SENDER), watch.holdsBack('other@sender.example')]).toEqual([true, true]);
+  if (tls) watch.stored(tls, SENDER);
+  expect(watch.holdsBack('other@sender.example')).toBe(false);
+});
 
 test('probes come later each time it opens again, up to a limit of its reason', () => {
   expect([1, 2, 3, 20].map((openings) => probeDelayMs('CONNECT', openings) / 1000)).toEqual([2, 4, 8, 60]);

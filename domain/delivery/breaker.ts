@@ -39,33 +39,45 @@ export interface Trip {
   sample: string[];
 }
 
+/**
+ * Whose breaker a reason opens: that the provider cannot be used is true of every sender, that it refuses recipients for
+ * good only of the From address it refused them for.
+ */
+export function breakerScope(reason: BreakerReason): 'provider' | 'sender' {
+  return reason === 'PERMANENT_FAILURES' ? 'sender' : 'provider';
+}
+
 /** Watches the outcomes of one provider in one process. Pure but for its own memory. */
 export class BreakerWatch {
-  private sample: Sampled[] = [];
+  /** Last answers by sender (From address). */
+  private readonly samples = new Map<string, Sampled[]>();
   private connectFailures = 0;
-  private tripped = false;
+  private providerTripped = false;
+  private readonly trippedSenders = new Set<string>();
 
   /**
    * From a trip until the breaker is stored: nothing may begin meanwhile, since each message that does is one more
    * recipient burnt on a sender that is known to be ill.
    */
-  get holdsBack(): boolean {
-    return this.tripped;
+  holdsBack(sender: string): boolean {
+    return this.providerTripped || this.trippedSenders.has(sender);
   }
 
   /** The trip is stored, and seen by everyone through the breaker's row. */
-  stored(): void {
-    this.tripped = false;
+  stored(trip: Trip, sender: string): void {
+    if (breakerScope(trip.reason) === 'provider') this.providerTripped = false;
+    else this.trippedSenders.delete(sender);
   }
 
   /** Looks at one outcome; returns why the breaker has to open, or null. */
-  observe(deliveryId: string, outcome: SendOutcome): Trip | null {
-    const trip = this.judge(deliveryId, outcome);
-    if (trip) this.tripped = true;
+  observe(deliveryId: string, outcome: SendOutcome, sender: string): Trip | null {
+    const trip = this.judge(deliveryId, outcome, sender);
+    if (trip && breakerScope(trip.reason) === 'provider') this.providerTripped = true;
+    else if (trip) this.trippedSenders.add(sender);
     return trip;
   }
 
-  private judge(deliveryId: string, outcome: SendOutcome): Trip | null {
+  private judge(deliveryId: string, outcome: SendOutcome, sender: string): Trip | null {
     switch (outcome.kind) {
       case 'unavailable':
         return this.observeUnavailable(outcome.cause);
@@ -73,7 +85,7 @@ export class BreakerWatch {
       case 'transient':
       case 'permanent':
         this.connectFailures = 0;
-        return this.observeAnswer(deliveryId, outcome.kind === 'permanent');
+        return this.observeAnswer(deliveryId, outcome.kind === 'permanent', sender);
       case 'throttled':
       case 'not-sent':
       case 'unknown':
@@ -97,12 +109,14 @@ export class BreakerWatch {
   }
 
   /** Over 20 % of a sample of 20 refused for good: it is more likely our sender than the recipients. */
-  private observeAnswer(deliveryId: string, permanent: boolean): Trip | null {
-    this.sample.push({ deliveryId, permanent });
-    if (this.sample.length > SAMPLE_SIZE) this.sample.shift();
-    const refused = this.sample.filter((entry) => entry.permanent);
-    if (this.sample.length < SAMPLE_SIZE || refused.length <= SAMPLE_SIZE * SAMPLE_LIMIT) return null;
-    this.sample = [];
+  private observeAnswer(deliveryId: string, permanent: boolean, sender: string): Trip | null {
+    const sample = this.samples.get(sender) ?? [];
+    this.samples.set(sender, sample);
+    sample.push({ deliveryId, permanent });
+    if (sample.length > SAMPLE_SIZE) sample.shift();
+    const refused = sample.filter((entry) => entry.permanent);
+    if (sample.length < SAMPLE_SIZE || refused.length <= SAMPLE_SIZE * SAMPLE_LIMIT) return null;
+    this.samples.delete(sender);
     return { reason: 'PERMANENT_FAILURES', sample: refused.map((entry) => entry.deliveryId) };
   }
 }

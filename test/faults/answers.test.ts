@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { openBreakers } from '../../db/delivery/breakers';
 import { enqueueDelivery } from '../../db/delivery/enqueue';
 import { laneWorkflow } from '../../domain/delivery/contract';
 import { AddressHasher } from '../../platform/crypto';
@@ -375,6 +376,10 @@ test('more than one in five refused for good: the breaker opens and the suppress
   );
   // The rest waits for the probe.
   expect((await rowsOf(world, runId)).filter((row) => row.status === 'QUEUED')).toHaveLength(60 - failed.length);
+  // The sender's breaker is open, not the provider's.
+  expect(await openBreakers(world.db, world.workspaceId)).toEqual([
+    expect.objectContaining({ fromEmail: 'news@sender.example', reason: 'PERMANENT_FAILURES' }),
+  ]);
   // A probe that is refused for good costs one recipient, whose suppression is held, too; the next waits twice as long.
   const waits = () =>
     one<{ state: string; failures: number; minutes: number }>(

@@ -4,6 +4,7 @@ import type { Examples } from './example';
 
 /** Requests of the operations of the ledger. */
 export const deliveryExamples: Examples = {
+  listBreakers: () => ({}),
   listDeliveries: () => ({ query: { status: 'UNCONFIRMED' } }),
   settleDeliveries: () => ({
     body: { items: [{ source_id: uuidv7(), delivery_id: uuidv7(), outcome: 'SENT' }] },
