@@ -37,7 +37,7 @@ const responses = {
 async function requireApproved(
   context: WorkspaceContext,
   campaign: CampaignRow,
-): Promise<{ id: string; sha256: string }> {
+): Promise<{ id: string; sha256: string; routing?: { pool_id: string | null } | null }> {
   const message = campaign.message_id ? await findMessage(context.tx, context.workspaceId, campaign.message_id) : null;
   if (message?.approval !== 'APPROVED') {
     const state = message?.approval ?? campaign.approval ?? 'NOT SUBMITTED';
@@ -83,6 +83,7 @@ async function start(context: WorkspaceContext, campaign: CampaignRow, action: C
       campaignId: campaign.id,
       messageId: message.id,
       sha256: message.sha256,
+      poolId: message.routing?.pool_id ?? null,
       at,
       sendWindow: campaign.send_window,
       expiresAt: campaign.expires_at,

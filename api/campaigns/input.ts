@@ -6,6 +6,7 @@ import {
   resolveKeys,
 } from '../../db/campaigns';
 import { findTemplate } from '../../db/content';
+import { findIdentity, findPool, missingProviders } from '../../db/senders';
 import { canonicalHash } from '../../domain/content';
 import { invalidField, Problem } from '../http/problem';
 import type { WorkspaceContext } from '../http/route';
@@ -31,6 +32,9 @@ const NOTHING: CampaignContent & CampaignDetails = {
   from_name: null,
   from_email: null,
   reply_to: null,
+  sending_pool_id: null,
+  sending_identity_id: null,
+  routing_config: null,
   category_id: null,
   purpose_id: null,
   include_audiences: [],
@@ -64,6 +68,9 @@ export async function applyInput(
     from_name: input.from_name === undefined ? old.from_name : input.from_name,
     from_email: input.from_email === undefined ? old.from_email : input.from_email,
     reply_to: input.reply_to === undefined ? old.reply_to : input.reply_to,
+    sending_pool_id: input.sending_pool_id === undefined ? old.sending_pool_id : input.sending_pool_id,
+    sending_identity_id: input.sending_identity_id === undefined ? old.sending_identity_id : input.sending_identity_id,
+    routing_config: input.routing_config === undefined ? old.routing_config : input.routing_config,
     category_id: keys.categoryId,
     purpose_id: keys.purposeId,
     include_audiences: input.audiences?.include ?? old.include_audiences,
@@ -72,6 +79,7 @@ export async function applyInput(
     tracking: input.tracking ?? old.tracking,
   };
   await check(context, after, input);
+  await checkRouting(context, after, input);
   return after;
 }
 
@@ -126,14 +134,52 @@ async function check(
   }
 }
 
+/** 422 for what a campaign says of its way out and cannot be. */
+async function checkRouting(context: WorkspaceContext, after: CampaignContent, input: CampaignInput): Promise<void> {
+  const { tx, workspaceId } = context;
+  if (after.sending_identity_id !== null && after.from_email !== null) {
+    throw invalidField(
+      input.sending_identity_id ? 'sending_identity_id' : 'from_email',
+      'A campaign is from an identity or from an address of its own, not both; set the other to null.',
+    );
+  }
+  if (input.sending_pool_id && !(await findPool(tx, workspaceId, input.sending_pool_id))) {
+    throw invalidField('sending_pool_id', 'No sending pool with this id exists.');
+  }
+  if (input.sending_identity_id) {
+    const identity = await findIdentity(tx, workspaceId, input.sending_identity_id);
+    if (!identity) throw invalidField('sending_identity_id', 'No sending identity with this id exists.');
+    if (!identity.is_active) throw invalidField('sending_identity_id', 'This sending identity is not active.');
+  }
+  const { strategy } = after.routing_config ?? {};
+  if (strategy === 'weighted' && after.sending_pool_id === null) {
+    throw invalidField(
+      'routing_config/strategy',
+      'Weights are those of a pool’s members: name one in sending_pool_id.',
+    );
+  }
+  const preferred = input.routing_config?.preferred_providers ?? [];
+  const missing = await missingProviders(tx, workspaceId, preferred);
+  if (missing.length > 0) {
+    const errors = preferred.flatMap((provider, index) =>
+      missing.includes(provider)
+        ? [{ pointer: `/body/routing_config/preferred_providers/${index}`, detail: 'No provider with this id exists.' }]
+        : [],
+    );
+    throw new Problem('validation-failed', 'A preferred provider does not exist.', { errors });
+  }
+}
+
 /** The part of a campaign that an approval pins, for comparison. */
 export function pinnedPart(campaign: CampaignContent): CampaignContent {
   const { template_id, subject, html, text, preview_text, template_context, from_name, from_email, reply_to } =
     campaign;
   const { category_id, purpose_id, include_audiences, exclude_audiences, all_consented, tracking } = campaign;
+  const { sending_pool_id, sending_identity_id, routing_config } = campaign;
   return {
     ...{ template_id, subject, html, text, preview_text, template_context, from_name, from_email, reply_to },
     ...{ category_id, purpose_id, include_audiences, exclude_audiences, all_consented, tracking },
+    ...{ sending_pool_id, sending_identity_id, routing_config },
   };
 }
 

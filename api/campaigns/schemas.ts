@@ -2,6 +2,7 @@ import { type CampaignRow, type CampaignStats, stateOf } from '../../db/campaign
 import { CAMPAIGN_STATES, sendWindowProblems } from '../../domain/campaigns';
 import { normaliseEmail } from '../../domain/contacts';
 import { headerTextProblem } from '../../domain/content';
+import { ROUTING_STRATEGIES } from '../../domain/senders';
 import { bodyTemplate, contextValues, subjectTemplate, warning } from '../content';
 import { headerText, id, moment, plainText, workflowReference, z } from '../http/schemas';
 
@@ -49,6 +50,22 @@ const audienceIds = z
   .max(100)
   .refine((ids) => new Set(ids).size === ids.length, 'lists an audience twice');
 
+const routingConfig = z
+  .strictObject({
+    strategy: z.enum(ROUTING_STRATEGIES).optional(),
+    preferred_providers: z
+      .array(id)
+      .max(20)
+      .refine((ids) => new Set(ids).size === ids.length, 'lists a provider twice')
+      .optional(),
+    fallback_enabled: z.boolean().optional(),
+  })
+  .openapi({
+    description:
+      '`strategy` in the place of the pool’s; `preferred_providers` come first, in their order; without ' +
+      '`fallback_enabled` (default true) what the first choice does not take waits for it.',
+  });
+
 const fields = {
   name: headerText(255).min(1),
   description: plainText(5_000),
@@ -66,6 +83,11 @@ const fields = {
   from_name: senderName.nullable(),
   from_email: senderAddress.nullable(),
   reply_to: senderAddress.nullable(),
+  sending_pool_id: id
+    .nullable()
+    .openapi({ description: 'A sending pool; null = the workspace’s default one, if any.' }),
+  sending_identity_id: id.nullable().openapi({ description: 'Who it is from, in the place of from_email.' }),
+  routing_config: routingConfig.nullable(),
   category: key.nullable().openapi({ description: 'Key of a preference category; who left it gets nothing.' }),
   purpose: key.nullable().openapi({ description: 'Key of the purpose whose consent is needed. Default: newsletter.' }),
   audiences: z.strictObject({ include: audienceIds.default([]), exclude: audienceIds.default([]) }),
@@ -102,6 +124,9 @@ export const campaignDocument = z
     from_name: z.string().nullable(),
     from_email: z.string().nullable(),
     reply_to: z.string().nullable(),
+    sending_pool_id: z.uuid().nullable(),
+    sending_identity_id: z.uuid().nullable(),
+    routing_config: routingConfig.nullable(),
     category: z.string().nullable(),
     purpose: z.string().nullable(),
     audiences: z.object({ include: z.array(z.uuid()), exclude: z.array(z.uuid()) }),
@@ -163,6 +188,9 @@ export function toCampaign(row: CampaignRow, stats: CampaignStats | undefined) {
     from_name: row.from_name,
     from_email: row.from_email,
     reply_to: row.reply_to,
+    sending_pool_id: row.sending_pool_id,
+    sending_identity_id: row.sending_identity_id,
+    routing_config: row.routing_config,
     category: row.category_key,
     purpose: row.purpose_key,
     audiences: { include: row.include_audiences, exclude: row.exclude_audiences },

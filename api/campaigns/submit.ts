@@ -8,7 +8,6 @@ import {
   findWorkspaceForContent,
   insertMessage,
   messageHash,
-  type WorkspaceForContent,
   workspaceLayer,
 } from '../../db/content';
 import { campaignConstants, trackableConstants } from '../../domain/content';
@@ -16,6 +15,7 @@ import { lintContent, messageDocument, sandboxed, showMessage, toSource } from '
 import { invalidField, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { problemDocument } from '../http/schemas';
+import { senderOf } from './sender';
 import { hasBegun, PATH, params, refused, requireCampaign, requireLockedCampaign, requireState } from './shared';
 
 /** What will be sent, and everybody who wrote a part of it. */
@@ -51,7 +51,7 @@ export async function freezeCampaign(
       };
   if (written.subjectTemplate.trim() === '') throw invalidField('subject_template', 'The campaign has no subject.');
   if (written.bodyHtml.trim() === '') throw invalidField('body_html', 'The campaign has no content.');
-  const sender = senderOf(campaign, workspace, deps.config);
+  const sender = await senderOf(context, campaign, workspace);
   const variables = template?.variables ?? [];
   const known = [
     ...workspace.field_names,
@@ -81,7 +81,6 @@ export async function freezeCampaign(
       text: written.bodyText ?? compiled.text,
       previewText: written.previewText,
       ...sender,
-      replyTo: campaign.reply_to,
       categoryId: campaign.category_id,
       purposeId: campaign.purpose_id,
       templateContext: campaign.template_context,
@@ -95,19 +94,6 @@ export async function freezeCampaign(
       compiled,
     },
     authors: [...new Set([...campaign.authors, ...(template?.version_by ? [template.version_by] : [])])],
-  };
-}
-
-function senderOf(
-  campaign: CampaignRow,
-  workspace: WorkspaceForContent,
-  config: { EMAIL_FROM?: string | undefined; EMAIL_FROM_NAME: string },
-): { fromName: string; fromEmail: string } {
-  const fromEmail = campaign.from_email ?? workspace.from_email ?? config.EMAIL_FROM;
-  if (!fromEmail) throw invalidField('from_email', 'Neither the campaign nor its workspace names a From address.');
-  return {
-    fromEmail,
-    fromName: campaign.from_name ?? (workspace.from_name || config.EMAIL_FROM_NAME || workspace.name),
   };
 }
 

@@ -11,6 +11,7 @@ import {
   type MessageSummary,
 } from '../../db/content';
 import { approvalRefusal } from '../../domain/campaigns';
+import { ROUTING_STRATEGIES } from '../../domain/senders';
 import { notFound, Problem, wrongState } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, problemDocument, z } from '../http/schemas';
@@ -43,6 +44,16 @@ export const messageDocument = summary
     text: z.string(),
     preview_text: z.string(),
     reply_to: z.string().nullable(),
+    routing: z
+      .object({
+        pool_id: z.uuid().nullable(),
+        strategy: z.enum(ROUTING_STRATEGIES).nullable(),
+        preferred_providers: z.array(z.uuid()),
+        fallback_enabled: z.boolean(),
+        senders: z.array(z.object({ email: z.string(), name: z.string(), reply_to: z.string().nullable() })),
+      })
+      .nullable()
+      .openapi({ description: 'What the approval permits of pool, From addresses and providers.' }),
     links: z.array(z.string()).openapi({ description: 'Where clicks are counted, by link number.' }),
     category_id: z.uuid().nullable(),
     purpose_id: z.uuid().nullable(),
@@ -88,6 +99,7 @@ export function toMessageDocument(message: FrozenMessage, approvals: ApprovalRow
     from_name: message.fromName,
     from_email: message.fromEmail,
     reply_to: message.replyTo,
+    routing: message.routing ?? null,
     links: [...message.compiled.links],
     category_id: message.categoryId,
     purpose_id: message.purposeId,

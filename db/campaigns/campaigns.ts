@@ -1,5 +1,6 @@
 import type { SendWindow } from '../../domain/campaigns/send-window';
 import type { CampaignState } from '../../domain/campaigns/transitions';
+import type { RoutingConfig } from '../../domain/senders';
 import { changed, many, one, type Queryable, sql } from '../../platform/postgres';
 import type { ApprovalState } from '../content';
 
@@ -14,6 +15,9 @@ export interface CampaignContent {
   from_name: string | null;
   from_email: string | null;
   reply_to: string | null;
+  sending_pool_id: string | null;
+  sending_identity_id: string | null;
+  routing_config: RoutingConfig | null;
   category_id: string | null;
   purpose_id: string | null;
   include_audiences: string[];
@@ -58,7 +62,8 @@ export interface CampaignRow extends CampaignContent, CampaignDetails {
 }
 
 const COLUMNS = sql`c.id, c.name, c.description, c.goals, c.tags, c.notes, c.send_window, c.expires_at, c.template_id,
-  c.subject, c.html, c.text, c.preview_text, c.template_context, c.from_name, c.from_email, c.reply_to, c.category_id,
+  c.subject, c.html, c.text, c.preview_text, c.template_context, c.from_name, c.from_email, c.reply_to,
+  c.sending_pool_id, c.sending_identity_id, c.routing_config, c.category_id,
   c.purpose_id, c.include_audiences, c.exclude_audiences, c.all_consented, c.tracking, c.message_id, c.authors, c.version,
   c.created_by, c.created_at, c.updated_at, g.key AS category_key, p.key AS purpose_key, m.approval, m.id AS last_message_id,
   r.id AS run_id, r.status AS run_status, r.phase AS run_phase, r.stream_id AS run_stream_id,
@@ -133,13 +138,14 @@ export async function insertCampaign(
   const row = await one<{ id: string }>(
     tx,
     sql`INSERT INTO campaigns (workspace_id, name, description, goals, tags, notes, send_window, expires_at, template_id,
-          subject, html, text, preview_text, template_context, from_name, from_email, reply_to, category_id, purpose_id,
+          subject, html, text, preview_text, template_context, from_name, from_email, reply_to, sending_pool_id, sending_identity_id, routing_config, category_id, purpose_id,
           include_audiences, exclude_audiences, all_consented, tracking, authors, created_by)
         VALUES (${workspaceId}, ${campaign.name}, ${campaign.description}, ${JSON.stringify(campaign.goals)},
           ${campaign.tags}, ${campaign.notes}, ${json(campaign.send_window)}, ${campaign.expires_at},
           ${campaign.template_id}, ${campaign.subject}, ${campaign.html}, ${campaign.text}, ${campaign.preview_text},
           ${JSON.stringify(campaign.template_context)}, ${campaign.from_name}, ${campaign.from_email},
-          ${campaign.reply_to}, ${campaign.category_id}, ${campaign.purpose_id}, ${campaign.include_audiences},
+          ${campaign.reply_to}, ${campaign.sending_pool_id}, ${campaign.sending_identity_id},
+          ${json(campaign.routing_config)}, ${campaign.category_id}, ${campaign.purpose_id}, ${campaign.include_audiences},
           ${campaign.exclude_audiences}, ${campaign.all_consented}, ${campaign.tracking}, ${[createdBy]}, ${createdBy})
         RETURNING id`,
   );
@@ -166,6 +172,8 @@ export async function updateCampaign(
           template_id = ${change.template_id}, subject = ${change.subject}, html = ${change.html}, text = ${change.text},
           preview_text = ${change.preview_text}, template_context = ${JSON.stringify(change.template_context)},
           from_name = ${change.from_name}, from_email = ${change.from_email}, reply_to = ${change.reply_to},
+          sending_pool_id = ${change.sending_pool_id}, sending_identity_id = ${change.sending_identity_id},
+          routing_config = ${json(change.routing_config)},
           category_id = ${change.category_id}, purpose_id = ${change.purpose_id},
           include_audiences = ${change.include_audiences}, exclude_audiences = ${change.exclude_audiences},
           all_consented = ${change.all_consented}, tracking = ${change.tracking},

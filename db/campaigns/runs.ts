@@ -46,13 +46,15 @@ export async function insertRun(
     campaignId: string;
     messageId: string;
     sha256: string;
+    /** The pool whose lane it takes; null or absent = the lane of mail without one. */
+    poolId?: string | null;
     at: Date | null;
     sendWindow: SendWindow | null;
     expiresAt: Date | null;
     createdBy: string;
   },
 ): Promise<{ id: string; laneId: string }> {
-  const laneId = await ensureLane(tx, run.workspaceId, 'pool');
+  const laneId = await ensureLane(tx, run.workspaceId, 'pool', run.poolId ?? undefined);
   const row = await one<{ id: string }>(
     tx,
     sql`WITH stream AS (

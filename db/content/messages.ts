@@ -1,4 +1,5 @@
 import { type CompiledContent, canonicalHash } from '../../domain/content';
+import type { PermittedRouting } from '../../domain/senders';
 import { one, type Queryable, sql } from '../../platform/postgres';
 
 export type MessageOrigin = 'CAMPAIGN' | 'TEMPLATE' | 'TEST' | 'STEP';
@@ -26,6 +27,8 @@ export interface FrozenContent {
   fromEmail: string;
   /** From addresses that may be used instead: a sequence's mailboxes. Absent or null: `fromEmail` alone. */
   permittedSenders?: string[] | null;
+  /** What may be chosen of pool, From and providers when it is sent. Absent or null: nothing but what is in order. */
+  routing?: PermittedRouting | null;
   replyTo: string | null;
   categoryId: string | null;
   purposeId: string | null;
@@ -64,6 +67,8 @@ export function messageHash(content: FrozenContent): string {
     preview_text: content.previewText,
     from: { name: content.fromName, email: content.fromEmail, reply_to: content.replyTo },
     permitted_senders: content.permittedSenders ?? [content.fromEmail],
+    // Left out where there is none, so that what was approved before routing existed keeps its hash.
+    routing: content.routing ?? undefined,
     category_id: content.categoryId,
     purpose_id: content.purposeId,
     template_context: content.templateContext,
@@ -89,11 +94,12 @@ export async function insertMessage(
   const row = await one<{ id: string }>(
     tx,
     sql`INSERT INTO messages (workspace_id, origin, campaign_id, template_id, template_version, subject, html, text,
-          preview_text, from_name, from_email, permitted_senders, reply_to, category_id, purpose_id, template_context, template_defaults,
+          preview_text, from_name, from_email, permitted_senders, routing, reply_to, category_id, purpose_id, template_context, template_defaults,
           tracking, audience, compiled, sha256, approval, authors, submitted_by, submitted_at)
         VALUES (${message.workspaceId}, ${message.origin}, ${message.campaignId}, ${message.templateId},
           ${message.templateVersion}, ${message.subject}, ${message.html}, ${message.text}, ${message.previewText},
-          ${message.fromName}, ${message.fromEmail}, ${message.permittedSenders ?? null}, ${message.replyTo}, ${message.categoryId}, ${message.purposeId},
+          ${message.fromName}, ${message.fromEmail}, ${message.permittedSenders ?? null},
+          ${message.routing ? JSON.stringify(message.routing) : null}, ${message.replyTo}, ${message.categoryId}, ${message.purposeId},
           ${JSON.stringify(message.templateContext)}, ${JSON.stringify(message.templateDefaults)}, ${message.tracking},
           ${message.audience === null ? null : JSON.stringify(message.audience)}, ${JSON.stringify(compiled)}, ${sha256},
           ${message.approval}, ${message.authors}, ${message.submittedBy},
@@ -145,6 +151,7 @@ interface MessageRow {
   from_name: string;
   from_email: string;
   permitted_senders: string[] | null;
+  routing: PermittedRouting | null;
   reply_to: string | null;
   category_id: string | null;
   purpose_id: string | null;
@@ -177,6 +184,7 @@ function toMessage(row: MessageRow): FrozenMessage {
     fromName: row.from_name,
     fromEmail: row.from_email,
     permittedSenders: row.permitted_senders,
+    routing: row.routing,
     replyTo: row.reply_to,
     categoryId: row.category_id,
     purposeId: row.purpose_id,
