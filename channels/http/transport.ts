@@ -139,6 +139,8 @@ export class HttpTransport {
       };
       outgoing.on('error', fail);
       outgoing.once('socket', (socket) => {
+        // Destroyed already: the error that says why is on its way.
+        if (socket.destroyed) return;
         if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', begin);
         else begin();
       });

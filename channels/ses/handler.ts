@@ -62,9 +62,13 @@ function toRequest(request: SdkRequest): HttpRequest {
     for (const each of Array.isArray(value) ? value : [value ?? '']) url.searchParams.append(name, each);
   }
   const method = METHODS.find((known) => known === request.method) ?? 'POST';
-  const { body } = request;
-  const bytes = typeof body === 'string' || body instanceof Uint8Array ? Buffer.from(body) : null;
+  const bytes = bytesOf(request.body);
   return { method, url, headers: request.headers, body: bytes === null ? null : () => bytes };
+}
+
+function bytesOf(body: unknown): Buffer | null {
+  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return typeof body === 'string' ? Buffer.from(body) : null;
 }
 
 function flat(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
