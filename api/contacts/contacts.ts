@@ -25,10 +25,11 @@ import {
 } from '../../domain/contacts';
 import { violatedConstraint } from '../../platform/postgres';
 import { invalidField, notFound, Problem } from '../http/problem';
-import { defineRoute, type WorkspaceContext } from '../http/route';
+import { defineRoute, type RouteAnswer, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, z } from '../http/schemas';
 import { cursorId } from './cursor';
 import { externalId, externalIds, replaceExternalIds } from './external-ids';
+import { redirectMerged, redirectResponse } from './merge';
 import { profileChange, profileInput, readProfile } from './profile-input';
 import { CONTACTS, contact, contactPage, contactParams, contactStatus, showContact, TAG } from './schemas';
 
@@ -37,6 +38,7 @@ const ONE = `${CONTACTS}/{contact_id}`;
 const submission = z
   .object({
     id,
+    contact_id: id.openapi({ description: 'Another one where it is of a contact that was merged into this one.' }),
     origin: z.enum(SUBMISSION_ORIGINS),
     origin_id: id.nullable(),
     origin_row: z.number().int().nullable(),
@@ -50,6 +52,13 @@ async function requireContact(context: WorkspaceContext, contactId: string): Pro
   const row = await findContact(context.tx, context.workspaceId, contactId);
   if (!row) throw notFound('contact');
   return row;
+}
+
+/** The redirection of a contact that was merged; 404 for anything else. */
+async function orRedirect(context: WorkspaceContext, contactId: string, below = ''): Promise<RouteAnswer> {
+  const answer = await redirectMerged(context, contactId, below);
+  if (answer === null) throw notFound('contact');
+  return answer;
 }
 
 async function addressTaken(context: WorkspaceContext, email: string): Promise<Problem> {
@@ -163,9 +172,10 @@ export const contactRoutes = [
     access: 'workspace',
     permission: 'contacts:read',
     params: contactParams,
-    responses: { 200: { description: 'The contact', schema: contact } },
+    responses: { 200: { description: 'The contact', schema: contact }, ...redirectResponse },
     async handle(context, { params }) {
-      const row = await requireContact(context, params.contact_id);
+      const row = await findContact(context.tx, context.workspaceId, params.contact_id);
+      if (!row) return orRedirect(context, params.contact_id);
       return { status: 200, body: showContact(row), version: row.version };
     },
   }),
@@ -181,10 +191,10 @@ export const contactRoutes = [
     permission: 'contacts:write',
     params: contactParams,
     body: profileChange.extend({ external_ids: externalIds.optional().openapi({ description: 'Replaces all.' }) }),
-    responses: { 200: { description: 'The contact', schema: contact } },
+    responses: { 200: { description: 'The contact', schema: contact }, ...redirectResponse },
     async handle(context, { params, body: { external_ids, ...body }, ifMatch }) {
       const before = await lockContact(context.tx, context.workspaceId, params.contact_id);
-      if (!before) throw notFound('contact');
+      if (!before) return orRedirect(context, params.contact_id);
       if (ifMatch !== null && ifMatch !== before.version) {
         throw new Problem(
           'version-mismatch',
@@ -219,9 +229,10 @@ export const contactRoutes = [
     permission: 'contacts:read',
     params: contactParams,
     query: pageQuery,
-    responses: { 200: { description: 'A page of submissions', schema: pageOf(submission) } },
+    responses: { 200: { description: 'A page of submissions', schema: pageOf(submission) }, ...redirectResponse },
     async handle(context, { params, query }) {
-      await requireContact(context, params.contact_id);
+      const row = await findContact(context.tx, context.workspaceId, params.contact_id);
+      if (!row) return orRedirect(context, params.contact_id, '/submissions');
       const [before] = decodeCursor(query.cursor, 1) ?? [];
       const page = { before: before === undefined ? null : cursorId(before), limit: query.limit };
       const rows = await listSubmissions(context.tx, context.workspaceId, params.contact_id, page);
@@ -264,6 +275,7 @@ async function save(context: WorkspaceContext, before: ContactRow, changes: Prof
 function showSubmission(row: SubmissionRow): z.input<typeof submission> {
   return {
     id: row.id,
+    contact_id: row.contact_id,
     origin: row.origin,
     origin_id: row.origin_id,
     origin_row: row.origin_row,

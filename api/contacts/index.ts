@@ -3,6 +3,7 @@ import { contactRoutes } from './contacts';
 import { fieldRoutes } from './fields';
 import { importRoutes } from './imports';
 import { contactJobRoutes } from './jobs';
+import { mergeRoutes } from './merge';
 import { uploadRoutes } from './uploads';
 import { upsertRoutes } from './upsert';
 
@@ -14,4 +15,5 @@ export const contactsRoutes: AnyRoute[] = [
   ...importRoutes,
   ...contactJobRoutes,
   ...upsertRoutes,
+  ...mergeRoutes,
 ];

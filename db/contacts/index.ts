@@ -8,6 +8,7 @@ export * from './import-batch';
 export * from './import-dry-run';
 export * from './import-jobs';
 export * from './import-rejections';
+export * from './merge';
 export * from './save';
 export * from './selections';
 export * from './submissions';

@@ -40,7 +40,7 @@ export async function appendSubmission(
       ${from.actorId})`);
 }
 
-/** A contact's submissions, newest first, one more than `limit`. */
+/** Submissions of a contact and of those that were merged into it, newest first, one more than `limit`. */
 export function listSubmissions(
   db: Queryable,
   workspaceId: string,
@@ -50,7 +50,7 @@ export function listSubmissions(
   return many(
     db,
     sql`SELECT id, contact_id, origin, origin_id, origin_row, payload, actor_id, created_at FROM submissions
-        WHERE workspace_id = ${workspaceId} AND contact_id = ${contactId}
+        WHERE workspace_id = ${workspaceId} AND contact_id IN (SELECT sally_contact_family(${workspaceId}, ${contactId}))
           AND (${page.before}::uuid IS NULL OR id < ${page.before}::uuid)
         ORDER BY id DESC LIMIT ${page.limit + 1}`,
   );

@@ -11,6 +11,7 @@ export * from './fields';
 export * from './import-plan';
 export * from './locale';
 export * from './mailbox-providers';
+export * from './merge';
 export * from './names-and-tags';
 export * from './submission-payload';
 export * from './submissions';

@@ -33,6 +33,8 @@ async function aSuppression(world: World, state: 'ACTIVE' | 'HELD' = 'ACTIVE'): 
   return world.insert('suppressions', { domain, hint: domain, reason: 'MANUAL', source: 'API', state });
 }
 
+const TREE = { all: [{ type: 'field', field: 'email_domain', operator: 'equals', value: 'contacts.example' }] };
+
 /** Requests of the operations of contacts, audiences, imports and suppressions. */
 export const contactsExamples: Examples = {
   createContact: (world) => ({ body: { email: `${world.unique()}@contacts.example`, first_name: 'Ada' } }),
@@ -50,6 +52,10 @@ export const contactsExamples: Examples = {
         { email: `${world.unique()}@contacts.example`, external_ids: [{ kind: 'crm', value: world.unique() }] },
       ],
     },
+  }),
+  mergeContacts: async (world) => ({
+    params: { contact_id: await world.contact() },
+    body: { contact_id: await world.contact() },
   }),
   listSubmissions: async (world) => ({ params: { contact_id: await world.contact() } }),
   createContactField: (world) => ({ body: newField(world) }),
@@ -74,6 +80,14 @@ export const contactsExamples: Examples = {
   updateAudience: async (world) => ({ params: { audience_id: await world.audience() }, body: { description: 'New' } }),
   deleteAudience: async (world) => ({ params: { audience_id: await world.audience() } }),
   listAudienceMembers: async (world) => ({ params: { audience_id: await world.audience() } }),
+  previewAudience: () => ({ body: { conditions: TREE } }),
+  refreshAudience: async (world) => {
+    const { body } = await world.call('post', '/workspaces/{ws}/audiences', {
+      name: `Segment ${world.unique()}`,
+      conditions: TREE,
+    });
+    return { params: { audience_id: body.id } };
+  },
   addAudienceMembers: async (world) => {
     const { audience_id, contact } = await anAudienceWithMember(world);
     return { params: { audience_id }, body: { contact_ids: [contact] } };
