@@ -1,9 +1,10 @@
 import { findCampaign } from '../../db/campaigns';
 import { attemptsOf, type Evidence, explainEvidence, explainFacts, isInAudience } from '../../db/delivery/explain';
+import { explainMessageEvidence, explainMessageFacts, findMessageKind } from '../../db/delivery/explain-message';
 import { findDelivery } from '../../db/delivery/list';
 import { judge, judgeEach, type Verdict } from '../../domain/delivery';
-import { notFound } from '../http/problem';
-import { type AnyRoute, defineRoute } from '../http/route';
+import { notFound, Problem } from '../http/problem';
+import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { id, moment, z } from '../http/schemas';
 import { deliveryDocument, toDelivery } from './delivery-document';
 
@@ -53,12 +54,15 @@ const attemptDocument = z.object({
 const explanation = z
   .object({
     contact_id: z.uuid(),
-    campaign_id: z.uuid(),
+    campaign_id: z.uuid().nullable(),
     run_id: z.uuid().nullable(),
     hypothetical: z
       .boolean()
       .openapi({ description: 'True: the ledger has no row, the verdict is on what it would be.' }),
-    in_audience: z.boolean().openapi({ description: 'Whether a row is there or would be made now.' }),
+    in_audience: z
+      .boolean()
+      .nullable()
+      .openapi({ description: 'Whether a row is there or would be made now; null where no campaign was asked for.' }),
     verdict: verdictDocument.openapi({ description: 'Of the claim, were it made now.' }),
     checks: z.array(z.object({ check: z.string(), applies: z.boolean(), verdict: verdictDocument })),
     evidence: evidenceDocument,
@@ -94,22 +98,81 @@ function toEvidence(evidence: Evidence): z.output<typeof evidenceDocument> {
   };
 }
 
+const key = z.string().min(1).max(63);
+const explainQuery = z
+  .strictObject({
+    campaign: id.optional(),
+    purpose: key.optional().openapi({ description: 'Key of the purpose that the message is for.' }),
+    category: key.optional().openapi({ description: 'Key of its preference category.' }),
+    class: z.enum(['bulk', 'journey', 'transactional', 'test']).optional().openapi({ description: 'Default: bulk.' }),
+  })
+  .superRefine(({ campaign, ...hypothetical }, context) => {
+    const asks = Object.values(hypothetical).some((value) => value !== undefined);
+    if ((campaign !== undefined) === asks) {
+      const message = 'Give either campaign, or purpose, category and class of a hypothetical message.';
+      context.addIssue({ code: 'custom', path: ['campaign'], message });
+    }
+  });
+
+/** The explanation of a message that nobody has written. */
+async function explainMessage(
+  { tx, workspaceId }: WorkspaceContext,
+  contactId: string,
+  query: z.output<typeof explainQuery>,
+): Promise<z.input<typeof explanation>> {
+  const kinds = await findMessageKind(tx, workspaceId, query);
+  if (kinds.purposeId === undefined) throw unknownKey('purpose');
+  if (kinds.categoryId === undefined) throw unknownKey('category');
+  const message = {
+    workspaceId,
+    contactId,
+    messageClass: query.class ?? ('bulk' as const),
+    purposeId: kinds.purposeId,
+    categoryId: kinds.categoryId,
+  };
+  const found = await explainMessageFacts(tx, message);
+  if (!found) throw notFound('contact');
+  const { facts, now } = found;
+  return {
+    contact_id: contactId,
+    campaign_id: null,
+    run_id: null,
+    hypothetical: true,
+    in_audience: null,
+    verdict: toVerdict(judge(facts, now)),
+    checks: judgeEach(facts, now).map((each) => ({ ...each, verdict: toVerdict(each.verdict) })),
+    evidence: toEvidence(await explainMessageEvidence(tx, message)),
+    judged_at: now.toISOString(),
+    delivery: null,
+    attempts: [],
+  };
+}
+
+function unknownKey(name: 'purpose' | 'category'): Problem {
+  const detail = `No ${name} with this key exists in this workspace.`;
+  return new Problem('validation-failed', detail, { errors: [{ pointer: `/query/${name}`, detail }] });
+}
+
 const explain = defineRoute({
   operationId: 'explainContact',
   method: 'get',
   path: '/workspaces/{ws}/contacts/{contact_id}/explain',
   tag: 'Delivery',
-  summary: 'Says why a contact will, will not or did receive a campaign',
+  summary: 'Says why a contact will, will not or did receive a campaign, or would receive a message of some kind',
   description:
-    'Asks the checks of the claim, by the same statement and the same function, over the row of the campaign’s newest ' +
+    'Of `campaign`, or of a hypothetical message of a `class` for a `purpose` and in a `category`. Asks the checks of the claim, by the same statement and the same function, over the row of the campaign’s newest ' +
     'run, or over the row that it would make. Each check comes with its verdict and the records it went by. Breaker, ' +
     'throttle and limits belong to the sender, not to the recipient, and are not part of it.',
   access: 'workspace',
   permission: 'delivery:read',
   params: z.strictObject({ contact_id: id }),
-  query: z.strictObject({ campaign: id }),
+  query: explainQuery,
   responses: { 200: { description: 'The explanation', schema: explanation } },
-  async handle({ tx, workspaceId }, { params, query }) {
+  async handle(context, { params, query }) {
+    const { tx, workspaceId } = context;
+    if (query.campaign === undefined) {
+      return { status: 200, body: await explainMessage(context, params.contact_id, query) };
+    }
     const campaign = await findCampaign(tx, workspaceId, query.campaign);
     if (!campaign) throw notFound('campaign');
     const of = { workspaceId, contactId: params.contact_id, campaignId: campaign.id, runId: campaign.run_id };

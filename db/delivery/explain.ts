@@ -139,18 +139,29 @@ export interface Evidence {
   } | null;
 }
 
-/** The records behind the facts. */
-export async function explainEvidence(db: Queryable, of: ExplainedCampaign): Promise<Evidence> {
-  const base = sql`SELECT c.id AS contact_id, c.email_hash, c.email_domain, m.id AS message_id, m.approval,
+/** The records behind the facts of a campaign's message. */
+export function explainEvidence(db: Queryable, of: ExplainedCampaign): Promise<Evidence> {
+  return evidenceOver(db, of.workspaceId, campaignBase(of));
+}
+
+function campaignBase(of: ExplainedCampaign): Statement {
+  return sql`SELECT c.id AS contact_id, c.email_hash, c.email_domain, m.id AS message_id, m.approval,
       coalesce(m.purpose_id, g.purpose_id) AS purpose_id, coalesce(m.category_id, g.category_id) AS category_id
     FROM contacts c
     JOIN campaigns g ON g.workspace_id = c.workspace_id AND g.id = ${of.campaignId}
     LEFT JOIN campaign_runs r ON r.workspace_id = g.workspace_id AND r.id = ${of.runId}::uuid
     LEFT JOIN messages m ON m.workspace_id = g.workspace_id AND m.id = coalesce(r.message_id, g.message_id)
     WHERE c.workspace_id = ${of.workspaceId} AND c.id = ${of.contactId}`;
+}
+
+/**
+ * The records behind the facts of the one row of `base`, which has contact_id, email_hash, email_domain, message_id,
+ * approval, purpose_id and category_id.
+ */
+export async function evidenceOver(db: Queryable, workspaceId: string, base: Statement): Promise<Evidence> {
   const suppression = (by: Statement) => sql`
     SELECT s.id, s.reason, s.created_at FROM base JOIN suppressions s ON ${by}
-    WHERE s.workspace_id = ${of.workspaceId} AND s.state = 'ACTIVE'`;
+    WHERE s.workspace_id = ${workspaceId} AND s.state = 'ACTIVE'`;
   const records = <Row extends Record<string, unknown>>(statement: Statement): Promise<Row | null> =>
     one<Row>(db, sql`WITH base AS (${base}) ${statement}`);
   return {
@@ -158,20 +169,20 @@ export async function explainEvidence(db: Queryable, of: ExplainedCampaign): Pro
     domain_suppression: await records(suppression(sql`s.domain = base.email_domain`)),
     consent: await records(sql`
       SELECT e.id AS event_id, k.status, k.source, e.wording_version, k.updated_at AS at
-      FROM base JOIN consents k ON k.workspace_id = ${of.workspaceId} AND k.contact_id = base.contact_id
+      FROM base JOIN consents k ON k.workspace_id = ${workspaceId} AND k.contact_id = base.contact_id
         AND k.channel = 'email' AND k.purpose_id = base.purpose_id
       LEFT JOIN LATERAL (
-        SELECT id, wording_version FROM consent_events WHERE workspace_id = ${of.workspaceId}
+        SELECT id, wording_version FROM consent_events WHERE workspace_id = ${workspaceId}
           AND contact_id = base.contact_id AND channel = k.channel AND purpose_id = k.purpose_id
         ORDER BY id DESC LIMIT 1) e ON true`),
     category: await records(sql`
       SELECT p.category_id, p.subscribed, p.source, p.updated_at AS at
-      FROM base JOIN category_preferences p ON p.workspace_id = ${of.workspaceId} AND p.contact_id = base.contact_id
+      FROM base JOIN category_preferences p ON p.workspace_id = ${workspaceId} AND p.contact_id = base.contact_id
         AND p.category_id = base.category_id`),
     approval: await records(sql`
       SELECT base.message_id, a.id AS approval_id, base.approval AS decision, a.decided_by, a.decided_at AS at
       FROM base LEFT JOIN LATERAL (
-        SELECT id, decided_by, decided_at FROM approvals WHERE workspace_id = ${of.workspaceId}
+        SELECT id, decided_by, decided_at FROM approvals WHERE workspace_id = ${workspaceId}
           AND message_id = base.message_id ORDER BY id DESC LIMIT 1) a ON true
       WHERE base.message_id IS NOT NULL`),
   };
