@@ -6,6 +6,7 @@ import { rightsRoutes } from './contacts/rights';
 import { contentRoutes } from './content';
 import { campaignDeliveryRoutes } from './delivery/campaign-routes';
 import type { AnyRoute } from './http/route';
+import { journeyRoutes } from './journeys';
 import { senderRoutes } from './senders';
 import { trackingRoutes } from './tracking/routes';
 import { workspaceRoutes } from './workspace';
@@ -21,5 +22,6 @@ export const routes: AnyRoute[] = [
   ...campaignRoutes,
   ...campaignDeliveryRoutes,
   ...senderRoutes,
+  ...journeyRoutes,
   ...trackingRoutes,
 ];

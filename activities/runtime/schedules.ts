@@ -1,5 +1,7 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
+import { REFRESH_AUDIENCES_WORKFLOW } from '../../domain/audiences/contract';
 import { MAINTAIN_PARTITIONS_WORKFLOW, WATCHDOG_WORKFLOW } from '../../domain/delivery/contract';
+import { PLAN_SEQUENCES_JOB, PLAN_SEQUENCES_WORKFLOW } from '../../domain/journeys/contract';
 import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
 import type { Configuration } from '../../platform/config';
 import type { Logger } from '../../platform/log';
@@ -27,6 +29,18 @@ function duties(config: Configuration): Duty[] {
       workflow: MAINTAIN_PARTITIONS_WORKFLOW,
       everySeconds: 24 * 3600,
       note: 'Makes the partitions of the coming months.',
+    },
+    {
+      scheduleId: 'refresh-audiences',
+      workflow: REFRESH_AUDIENCES_WORKFLOW,
+      everySeconds: 5 * 60,
+      note: 'Calculates the dynamic audiences that are dirty or dependent on time.',
+    },
+    {
+      scheduleId: PLAN_SEQUENCES_JOB,
+      workflow: PLAN_SEQUENCES_WORKFLOW,
+      everySeconds: 15 * 60,
+      note: 'Plans the mail of sequences: each workspace’s new day soon after its midnight, and what became due since.',
     },
   ];
 }

@@ -118,6 +118,13 @@ export async function wakeWaitingMail(context: WorkspaceContext): Promise<void> 
   }
 }
 
+function providerInUse(error: unknown): never {
+  if (violatedConstraint(error) === 'mailboxes_provider') {
+    throw new Problem('conflict', 'Mailboxes send through this provider. Give every mailbox of it another one first.');
+  }
+  throw error;
+}
+
 function nameConflict(error: unknown): never {
   if (violatedConstraint(error) === 'providers_workspace_id_name_key') {
     throw new Problem('conflict', 'A provider with this name exists already.', {
@@ -260,7 +267,7 @@ const deleteProviderRoute = defineRoute({
   responses: { 204: { description: 'Removed' } },
   async handle(context, { params, ifMatch }) {
     const old = await requireLocked(context, params.provider_id, ifMatch);
-    await deleteProvider(context.tx, context.workspaceId, old.id);
+    await deleteProvider(context.tx, context.workspaceId, old.id).catch(providerInUse);
     await context.audit({
       action: 'provider.delete',
       entityType: 'provider',

@@ -31,6 +31,13 @@ const factsOf = fc.record<Facts>({
   ),
   consent: fc.constantFrom(null, 'granted', 'denied', 'pending'),
   categorySubscribed: fc.boolean(),
+  frequency: fc.option(
+    fc.record({
+      limit: fc.constantFrom('DAILY', 'WEEKLY', 'MONTHLY'),
+      zone: fc.constantFrom('UTC', 'Pacific/Apia'),
+      lastAt: fc.constantFrom(null, ago(1), ago(40), ago(1_000)),
+    }),
+  ),
   slotUntil: fc.constantFrom(null, ago(1), ago(-1)),
   optInMails: fc
     .array(fc.integer({ min: 0, max: 30 }), { maxLength: 6 })
@@ -88,6 +95,8 @@ test('an opt-in mail waits until fewer than three went in the last 24 hours', ()
     suppression: null,
     consent: 'pending',
     categorySubscribed: true,
+    frequency: null,
+    slotUntil: null,
     optInMails: [ago(23), ago(5), ago(1)],
   };
   expect(facts.optInMails).toHaveLength(OPT_IN_MAILS_PER_DAY);

@@ -4,6 +4,9 @@ import { CONTROL_TASK_QUEUE } from '../shared/task-queues';
 /** Names and inputs of the journeys area's workflows, shared by workflows, activities and api. */
 export const PLAN_SEQUENCES_WORKFLOW = 'planSequences';
 
+/** "Plan once more": sent with each start. */
+export const PLAN_AGAIN_SIGNAL = 'again';
+
 /** Name of the duty in `workspace_jobs`, and id of its Schedule. */
 export const PLAN_SEQUENCES_JOB = 'plan-sequences';
 
@@ -33,5 +36,6 @@ export function planSequencesWorkflow(workspaceId: string): WorkflowStart {
     area: 'journeys',
     entityId: workspaceId,
     summary: 'Plans today’s mail of the workspace’s sequences',
+    signal: { name: PLAN_AGAIN_SIGNAL },
   };
 }

@@ -4,6 +4,7 @@ import { contentExamples } from './examples/content';
 import { deliveryExamples } from './examples/delivery';
 import type { Examples } from './examples/example';
 import { rightsExamples } from './examples/rights';
+import { journeysExamples } from './examples/journeys';
 import { sendersExamples } from './examples/senders';
 import { workspaceExamples } from './examples/workspace';
 
@@ -28,5 +29,6 @@ export const examples: Examples = {
   ...contentExamples,
   ...deliveryExamples,
   ...sendersExamples,
+  ...journeysExamples,
   ...rightsExamples,
 };
