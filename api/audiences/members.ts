@@ -1,6 +1,13 @@
-import { addMembers, findAudience, listMembers, type MemberRow, removeMembers } from '../../db/audiences';
+import {
+  type AudienceRow,
+  addMembers,
+  findAudience,
+  listMembers,
+  type MemberRow,
+  removeMembers,
+} from '../../db/audiences';
 import { existingContactIds } from '../../db/contacts';
-import { notFound, Problem } from '../http/problem';
+import { notFound, Problem, wrongState } from '../http/problem';
 import { defineRoute } from '../http/route';
 import { cutPage, id, moment, pageOf, pageQuery, z } from '../http/schemas';
 import { AUDIENCE, audienceParams, readIdCursor, requireLocked, TAG } from './audiences';
@@ -27,7 +34,7 @@ export const memberRoutes = [
     path: MEMBERS,
     operationId: 'listAudienceMembers',
     tag: TAG,
-    summary: 'Lists the contacts of a static list',
+    summary: 'Lists the contacts of an audience',
     access: 'workspace',
     permission: 'contacts:read',
     params: audienceParams,
@@ -61,7 +68,7 @@ export const memberRoutes = [
     },
     async handle(context, { params, body, ifMatch }) {
       const { tx, workspaceId } = context;
-      const before = await requireLocked(context, params.audience_id, ifMatch);
+      const before = requireStatic(await requireLocked(context, params.audience_id, ifMatch));
       const ids = [...new Set(body.contact_ids)];
       const known = new Set(await existingContactIds(tx, workspaceId, ids));
       const errors = body.contact_ids.flatMap((contactId, index) =>
@@ -101,7 +108,7 @@ export const memberRoutes = [
     },
     async handle(context, { params, body, ifMatch }) {
       const { tx, workspaceId } = context;
-      const before = await requireLocked(context, params.audience_id, ifMatch);
+      const before = requireStatic(await requireLocked(context, params.audience_id, ifMatch));
       const ids = [...new Set(body.contact_ids)];
       const removed = await removeMembers(tx, workspaceId, before.id, ids);
       await context.audit({
@@ -115,6 +122,15 @@ export const memberRoutes = [
     },
   }),
 ];
+
+function requireStatic(audience: AudienceRow): AudienceRow {
+  if (audience.type === 'STATIC') return audience;
+  throw wrongState(
+    'audience',
+    'DYNAMIC',
+    'Its members follow from its conditions; change those, or keep a static list.',
+  );
+}
 
 function show(row: MemberRow): z.input<typeof member> {
   return {

@@ -101,8 +101,12 @@ async function readRequest(context: WorkspaceContext, body: ImportRequest) {
   if (!upload.completed_at) throw wrongState('upload', 'INCOMPLETE', 'Upload the file again.');
   const tagProblem = tagsProblem(body.tags);
   if (tagProblem) throw invalidField('tags', tagProblem);
-  if (body.audience_id !== null && !(await findAudience(tx, workspaceId, body.audience_id))) {
-    throw invalidField('audience_id', 'No audience with this id exists in this workspace.');
+  if (body.audience_id !== null) {
+    const audience = await findAudience(tx, workspaceId, body.audience_id);
+    if (!audience) throw invalidField('audience_id', 'No audience with this id exists in this workspace.');
+    if (audience.type === 'DYNAMIC') {
+      throw invalidField('audience_id', 'This audience is dynamic: its members follow from its conditions.');
+    }
   }
   if (body.consent === null) return { upload, consent: null };
   if (!mayDo(actor.role, actor.scopes, 'consent:write')) {

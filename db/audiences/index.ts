@@ -1,4 +1,8 @@
-/** Static lists and their members as stored. */
+/** Audiences, their members and definitions as stored; trees of conditions as SQL; the refresh of dynamic audiences. */
 export * from './audiences';
+export { compileTree } from './compile';
+export * from './due';
 export * from './members';
-export * from './resolve';
+export * from './preview';
+export * from './refresh';
+export { type Lookups, type Resolution, resolveConditions } from './resolve';

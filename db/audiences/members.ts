@@ -1,6 +1,7 @@
 import { many, one, type Queryable, sql } from '../../platform/postgres';
 import type { ContactRow } from '../contacts';
 import { countEvents } from '../events';
+import { markAudiencesUsing } from './audiences';
 
 export interface MemberRow extends Pick<ContactRow, 'id' | 'email' | 'status' | 'first_name' | 'last_name'> {
   added_at: Date;
@@ -48,8 +49,7 @@ export async function addMembers(
             ${JSON.stringify({ audience_id: audienceId, change: 'added' })}::jsonb)) AS events FROM added)
         SELECT counted.count FROM counted, told`,
   );
-  countEvents('segment_membership_changed', row?.count ?? 0);
-  return row?.count ?? 0;
+  return noted(tx, workspaceId, audienceId, row?.count ?? 0);
 }
 
 /** Takes contacts off a list; returns how many were on it. */
@@ -74,8 +74,7 @@ export async function removeMembers(
             ${JSON.stringify({ audience_id: audienceId, change: 'removed' })}::jsonb)) AS events FROM removed)
         SELECT counted.count FROM counted, told`,
   );
-  countEvents('segment_membership_changed', row?.count ?? 0);
-  return row?.count ?? 0;
+  return noted(tx, workspaceId, audienceId, row?.count ?? 0);
 }
 
 /**
@@ -100,5 +99,12 @@ export async function addImportedMembers(
           WHERE workspace_id = ${workspaceId} AND id = ${audienceId} AND counted.count > 0)
         SELECT count FROM counted`,
   );
+  if (row && row.count > 0) await markAudiencesUsing(tx, workspaceId, audienceId);
   return row?.count ?? 0;
+}
+
+async function noted(tx: Queryable, workspaceId: string, audienceId: string, count: number): Promise<number> {
+  countEvents('segment_membership_changed', count);
+  if (count > 0) await markAudiencesUsing(tx, workspaceId, audienceId);
+  return count;
 }

@@ -31,3 +31,9 @@ export function refreshAudienceWorkflow(input: RefreshAudienceInput): WorkflowSt
     summary: 'Calculates the members of a dynamic audience',
   };
 }
+
+/** What one round over all due audiences did. */
+export interface RefreshDueResult {
+  refreshed: number;
+  failed: number;
+}
