@@ -6,7 +6,7 @@ import { benchPause } from './pause';
 import { benchSend } from './send';
 
 const USAGE = `Usage: npm run bench -- send|import|materialise|click|crash|pause [--size N]
-send also takes --latency MS, --window W, --group N, --connections N and --profile.`;
+send also takes --latency MS, --window W, --group N, --connections N, --dkim and --profile.`;
 
 function number(name: string): number | undefined {
   const index = process.argv.indexOf(`--${name}`);
@@ -28,6 +28,7 @@ async function main(name: string | undefined): Promise<void> {
         groupSize: number('group'),
         connections: number('connections'),
         profile: process.argv.includes('--profile'),
+        dkim: process.argv.includes('--dkim'),
       });
     case 'import':
       return benchImport({ size });

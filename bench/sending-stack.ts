@@ -1,4 +1,6 @@
 import { Connection } from '@temporalio/client';
+import { insertProvider, sealCredentials } from '../db/senders';
+import { Keyring } from '../platform/crypto';
 import { Database } from '../platform/postgres';
 import { CampaignWorld } from '../test/support/campaign-world';
 import {
@@ -25,6 +27,9 @@ export interface Reading {
   wal: number;
 }
 
+/** What signatures of a sending bench name. */
+export const DKIM = { domain: 'sender.example', selector: 'bench' };
+
 /** The whole product for a sending bench: durable Postgres, a real Temporal, workers, and a sink that counts. */
 export class SendingStack {
   private constructor(
@@ -42,7 +47,13 @@ export class SendingStack {
   /** Starts everything; `env` goes to the workers, `sinkFlags` to the sink. */
   static async start(
     contacts: number,
-    options: { env?: Record<string, string>; sinkFlags?: string[]; statements?: boolean } = {},
+    options: {
+      env?: Record<string, string>;
+      sinkFlags?: string[];
+      statements?: boolean;
+      /** PEM of a key that Sally signs with: messages go through a provider of the workspace then. */
+      dkimPrivateKey?: string;
+    } = {},
   ): Promise<SendingStack> {
     const postgres = await durablePostgres(
       options.statements
@@ -67,6 +78,7 @@ export class SendingStack {
         secrets,
       })),
       LOG_LEVEL: 'warn',
+      ALLOW_PRIVATE_SMTP: 'true',
       ...options.env,
     };
     const db = new Database({ url: database.workerUrl, applicationName: 'bench', connections: 4 });
@@ -80,6 +92,30 @@ export class SendingStack {
       },
       contacts,
     );
+    if (options.dkimPrivateKey) {
+      const settings = {
+        host: '127.0.0.1',
+        port: sink.port,
+        tls: 'off' as const,
+        verify_certificate: true,
+        connections: Number(options.env?.SMTP_CONNECTIONS ?? 10),
+        window: null,
+        dkim: DKIM,
+      };
+      const credentials = { username: null, password: null, dkim_private_key: options.dkimPrivateKey };
+      const values = {
+        name: 'Signed',
+        credentials: sealCredentials(new Keyring(secrets.SALLY_SECRETS), credentials),
+        settings,
+        maxSendsPerSecond: null,
+        maxSendsPerDay: null,
+        maxSendsPer24Hours: null,
+        priority: 1,
+        isDefault: true,
+        isActive: true,
+      };
+      await insertProvider(db, world.workspaceId, 'SMTP', values, world.userId);
+    }
     const control = await spawnWorker({ role: 'control', env });
     const delivery = await spawnWorker({ role: 'delivery', env });
     return new SendingStack(postgres, database.database, db, temporal, sink, world, control, delivery, env);
