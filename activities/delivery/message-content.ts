@@ -2,7 +2,7 @@ import type { OutgoingMessage } from '../../channels/connector';
 import { type Compose, createComposer, type FixedHeader, type PersonalPart, structure } from '../../channels/mime';
 import { type FrozenMessage, findMessage } from '../../db/content';
 import type { DueRow } from '../../db/delivery/read-ahead';
-import { optInUrl } from '../../domain/consent';
+import { invitationUrl, optInUrl } from '../../domain/consent';
 import {
   addRecipient,
   type ContentSandbox,
@@ -13,6 +13,7 @@ import {
   recipientName,
   renderForRecipient,
 } from '../../domain/content';
+import type { PermittedSender } from '../../domain/senders';
 import { sealMessageToken } from '../../domain/tracking';
 import { one, sql } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
@@ -57,8 +58,8 @@ export class MessageContents {
   }
 
   /** The content of a message; loaded once. */
-  async load(workspaceId: string, messageId: string, mailbox?: DueRow['mailbox']): Promise<LoadedContent> {
-    const key = mailbox ? `${messageId} ${Object.values(mailbox).join(' ')}` : messageId;
+  async load(workspaceId: string, messageId: string, from?: PermittedSender | null): Promise<LoadedContent> {
+    const key = from ? `${messageId} ${JSON.stringify([from.email, from.name, from.reply_to])}` : messageId;
     const known = this.loaded.get(key);
     if (known) return known;
     const [message, workspace] = await Promise.all([
@@ -69,7 +70,7 @@ export class MessageContents {
       ),
     ]);
     if (!message || !workspace) throw new Error('a delivery refers to a message that does not exist');
-    if (mailbox) Object.assign(message, sentFrom(mailbox));
+    if (from) Object.assign(message, sentFrom(from));
     const bulk = message.origin !== 'TEMPLATE';
     const header: FixedHeader = {
       from: { name: message.fromName, address: message.fromEmail },
@@ -150,6 +151,7 @@ export class MessageContents {
         // The preference centre opens with the unsubscribe token: one more seal would cost 10 µs a message.
         preferences_url: unsubscribeToken === null ? undefined : `${this.linkBase}/preferences/${unsubscribeToken}`,
         confirm_url: this.confirmUrl(due),
+        invitation_url: this.invitationUrl(due),
         _click_base: tracking ? `${this.linkBase}/t/c/${tracking}.` : undefined,
         _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
       },
@@ -187,6 +189,17 @@ export class MessageContents {
     return optInUrl(this.deps.keyring, this.deps.config.PUBLIC_URL, request, due.expires_at);
   }
 
+  /**
+   * The link of an invitation, made here for the same reason. The source of such a row is the invitation; what an API
+   * request calls "invitation" gets a link to none.
+   */
+  private invitationUrl(due: DueRow): string | undefined {
+    if (due.source_type !== 'TRANSACTIONAL' || due.context?.invitation !== true || due.expires_at === null)
+      return undefined;
+    const invitation = { workspaceId: due.workspace_id, id: due.source_id };
+    return invitationUrl(this.deps.keyring, this.deps.config.PUBLIC_URL, invitation, due.expires_at);
+  }
+
   /** In this thread when the engine can bound it, else in a thread with limits. */
   private async render(content: LoadedContent, recipient: RecipientLayers): Promise<RenderedMessage> {
     const { compiled } = content.message;
@@ -197,9 +210,9 @@ export class MessageContents {
   }
 }
 
-/** The message as it leaves a mailbox; the planner has made sure that its approval covers the mailbox. */
-function sentFrom(mailbox: NonNullable<DueRow['mailbox']>): Pick<FrozenMessage, 'fromEmail' | 'fromName' | 'replyTo'> {
-  return { fromEmail: mailbox.email, fromName: mailbox.name, replyTo: mailbox.reply_to };
+/** The message as it leaves a mailbox or another of its permitted senders; that its approval covers them was seen to. */
+function sentFrom(from: PermittedSender): Pick<FrozenMessage, 'fromEmail' | 'fromName' | 'replyTo'> {
+  return { fromEmail: from.email, fromName: from.name, replyTo: from.reply_to };
 }
 
 /** Left part of the Message-ID: both ids, so that a bounce finds its row in its partition. Constant over attempts. */

@@ -19,6 +19,7 @@ export function previewLinks(publicUrl: string) {
     unsubscribe_url: `${base}/u/preview`,
     preferences_url: `${base}/u/preview`,
     confirm_url: `${base}/confirm/preview`,
+    invitation_url: `${base}/invitations/preview`,
   };
 }
 

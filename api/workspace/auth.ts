@@ -1,21 +1,10 @@
-import {
-  createUser,
-  findInvitationByToken,
-  findLogin,
-  findSessionPerson,
-  findWorkspacesOfSession,
-  insertMember,
-  setPassword,
-  takeInvitation,
-  writeAudit,
-} from '../../db/workspace';
-import { sha256 } from '../../platform/crypto';
+import { findLogin, findSessionPerson, findWorkspacesOfSession, setPassword } from '../../db/workspace';
 import { hashPassword, verifyPassword } from '../../platform/passwords';
 import type { ApiDependencies } from '../dependencies';
 import { invalidField, Problem } from '../http/problem';
 import { clientNetwork, limitRate } from '../http/rate-limit';
 import { defineRoute } from '../http/route';
-import { emailAddress, headerText, id, moment, z } from '../http/schemas';
+import { emailAddress, id, moment, z } from '../http/schemas';
 import { SESSION_SECONDS, signSession } from '../http/session-token';
 import { newPassword, role } from './schemas';
 
@@ -110,63 +99,5 @@ export const listOwnWorkspaces = defineRoute({
   },
   async handle({ deps, userId, sessionEpoch }) {
     return { status: 200, body: { items: await findWorkspacesOfSession(deps.db, userId, sessionEpoch) } };
-  },
-});
-
-export const acceptInvitation = defineRoute({
-  operationId: 'acceptInvitation',
-  method: 'post',
-  path: '/auth/invitations/accept',
-  tag: TAG,
-  summary: 'Accept an invitation',
-  description:
-    'Makes the invited person, or, where the address already belongs to somebody, asks for their password. The token is the capability; it works once.',
-  access: 'public',
-  body: z.strictObject({ token: z.string().max(200), name: headerText(200).min(1), password: newPassword }),
-  responses: {
-    201: {
-      description: 'A member now',
-      schema: z.object({ user_id: id, role, workspace: z.object({ id, name: z.string() }) }),
-    },
-  },
-  async handle(context, { body }) {
-    const { deps, raw, requestId } = context;
-    await limitRate(deps, 'invitation', [
-      { forWhom: clientNetwork(raw.request), limit: 60, windowSeconds: QUARTER },
-      { forWhom: body.token, limit: 10, windowSeconds: QUARTER },
-    ]);
-    const found = await findInvitationByToken(deps.db, sha256(body.token));
-    const ended = new Problem('gone', 'This invitation does not exist, was used, was revoked or has expired.');
-    if (!found) throw ended;
-    const { workspaceId, email } = found;
-    const known = await findLogin(deps.db, email);
-    if (known && !(await verifyPassword(known.passwordHash, body.password))) {
-      throw invalidField('password', 'The address has an account already: give its password.');
-    }
-    const passwordHash = known ? null : await hashPassword(body.password);
-    const userId = await deps.db.workspaceTransaction(workspaceId, async (tx) => {
-      if (!(await takeInvitation(tx, workspaceId, found.id))) throw ended;
-      const person = passwordHash === null ? null : await createUser(tx, { email, name: body.name, passwordHash });
-      const member = known?.userId ?? person;
-      // Somebody made an account for this address in this very moment (or it is disabled).
-      if (!member) throw new Problem('conflict', 'The address has an account. Try again with its password.');
-      if (!(await insertMember(tx, { workspaceId, userId: member, role: found.role }))) {
-        throw new Problem('conflict', 'You are a member of this workspace already.');
-      }
-      await writeAudit(tx, {
-        workspaceId,
-        actor: { type: 'user', userId: member },
-        action: 'invitation.accept',
-        entityType: 'invitation',
-        entityId: found.id,
-        new: { user_id: member, role: found.role },
-        requestId,
-      });
-      return member;
-    });
-    return {
-      status: 201,
-      body: { user_id: userId, role: found.role, workspace: { id: workspaceId, name: found.workspaceName } },
-    };
   },
 });

@@ -1,8 +1,9 @@
 import type { AnyRoute } from '../http/route';
+import { acceptInvitation, invitationPages } from './accept-invitation';
 import { acknowledgeWorkspaceAlert, listWorkspaceAlerts, resolveWorkspaceAlert } from './alerts';
 import { createApiKey, listWorkspaceApiKeys, revokeWorkspaceApiKey } from './api-keys';
 import { listAuditEntries } from './audit';
-import { acceptInvitation, changePassword, createSession, listOwnWorkspaces } from './auth';
+import { changePassword, createSession, listOwnWorkspaces } from './auth';
 import { createInvitation, listWorkspaceInvitations, revokeWorkspaceInvitation } from './invitations';
 import { changeMemberRole, listWorkspaceMembers, removeWorkspaceMember } from './members';
 import { createWorkspace, getWorkspace, patchWorkspace } from './workspaces';
@@ -13,6 +14,7 @@ export const workspaceRoutes: AnyRoute[] = [
   changePassword,
   listOwnWorkspaces,
   acceptInvitation,
+  ...invitationPages,
   createWorkspace,
   getWorkspace,
   patchWorkspace,

@@ -1,19 +1,65 @@
+import { ensureSystemTemplate } from '../../db/consent';
+import { freezeTemplateMessage } from '../../db/content';
+import { enqueueDelivery } from '../../db/delivery';
 import {
   findInvitation,
+  findMember,
+  type Invitation,
   insertInvitation,
   isMemberAddress,
   listInvitations,
   revokeInvitation,
 } from '../../db/workspace';
+import { INVITATION_TEMPLATE } from '../../domain/consent';
+import { laneWorkflow } from '../../domain/delivery';
 import { randomToken, sha256 } from '../../platform/crypto';
+import { ensureWorkflow } from '../../platform/temporal';
 import { notFound, Problem, wrongState } from '../http/problem';
-import { defineRoute } from '../http/route';
+import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeIdCursor, emailAddress, id, pageOf, pageQuery, z } from '../http/schemas';
 import { invitation, role, showInvitation } from './schemas';
 
 const TAG = 'Members';
 const BASE = '/workspaces/{ws}/invitations';
 const INVITATION_DAYS = 7;
+
+const newInvitation = invitation.extend({
+  token: z.string(),
+  delivery_id: id.nullable().openapi({ description: 'The mail; null: the template is not active, so none is sent.' }),
+});
+
+/**
+ * Puts the invitation's mail into the ledger, as transactional mail to the invited address. The link is made where the
+ * mail is rendered, from the row's source and expiry, so that it is stored nowhere.
+ */
+async function mailInvitation(context: WorkspaceContext, made: Invitation): Promise<string | null> {
+  const { tx, workspaceId, deps, actor } = context;
+  await ensureSystemTemplate(tx, workspaceId, INVITATION_TEMPLATE);
+  const defaultSender = { email: deps.config.EMAIL_FROM, name: deps.config.EMAIL_FROM_NAME };
+  const inviter = await findMember(tx, workspaceId, actor.userId);
+  const frozen = await freezeTemplateMessage(tx, { workspaceId, slug: INVITATION_TEMPLATE, defaultSender });
+  if (!frozen) return null;
+  const enqueued = await enqueueDelivery(tx, {
+    workspaceId,
+    sourceType: 'TRANSACTIONAL',
+    sourceId: made.id,
+    stepKey: 'invitation',
+    contactId: null,
+    address: made.email,
+    recipientName: null,
+    addressHash: deps.addressHasher.hash(made.email),
+    emailDomain: made.email.split('@').at(-1) ?? '',
+    messageId: frozen.messageId,
+    context: { invitation: true, role: made.role, invited_by: inviter?.name ?? null },
+    expiresAt: made.expiresAt,
+  });
+  if (enqueued.wake) {
+    context.afterCommit(async () => {
+      await ensureWorkflow(deps.temporal, laneWorkflow({ workspaceId, laneId: enqueued.laneId }));
+    });
+  }
+  return enqueued.deliveryId;
+}
 
 export const createInvitation = defineRoute({
   operationId: 'createInvitation',
@@ -22,11 +68,11 @@ export const createInvitation = defineRoute({
   tag: TAG,
   summary: 'Invite somebody',
   description:
-    'The token is shown once and lasts seven days; hand it to the person yourself. An older open invitation for the same address ends.',
+    'Mailed to the address with a link, if the template `workspace-invitation` is active. The token is shown once, too, for handing it over yourself; both last seven days. An older open invitation for the same address ends.',
   access: 'workspace',
   permission: 'members:write',
   body: z.strictObject({ email: emailAddress, role }),
-  responses: { 201: { description: 'Invited', schema: invitation.extend({ token: z.string() }) } },
+  responses: { 201: { description: 'Invited', schema: newInvitation } },
   async handle(context, { body }) {
     const { tx, workspaceId, actor } = context;
     if (await isMemberAddress(tx, workspaceId, body.email)) {
@@ -47,7 +93,8 @@ export const createInvitation = defineRoute({
       entityId: made.id,
       new: showInvitation(made),
     });
-    return { status: 201, body: { ...showInvitation(made), token } };
+    const deliveryId = await mailInvitation(context, made);
+    return { status: 201, body: { ...showInvitation(made), token, delivery_id: deliveryId } };
   },
 });
 

@@ -31,18 +31,23 @@ export async function seedConsent(tx: Queryable, workspaceId: string): Promise<v
   await tx.query(sql`
     INSERT INTO preference_categories (workspace_id, key, name) VALUES (${workspaceId}, 'newsletter', 'Newsletter')
     ON CONFLICT (workspace_id, key) DO NOTHING`);
-  for (const template of SYSTEM_TEMPLATES) {
-    const made = await one<{ id: string }>(
-      tx,
-      sql`INSERT INTO templates (workspace_id, name, slug, category)
-          VALUES (${workspaceId}, ${template.name}, ${template.slug}, 'TRANSACTIONAL')
-          ON CONFLICT (workspace_id, slug) WHERE deleted_at IS NULL DO NOTHING RETURNING id`,
-    );
-    if (!made) continue;
-    await tx.query(sql`
-      INSERT INTO template_versions (workspace_id, template_id, version, subject_template, body_html, body_text,
-        preview_text, variables)
-      VALUES (${workspaceId}, ${made.id}, 1, ${template.subject}, ${template.html}, ${template.text},
-        ${template.previewText}, ${JSON.stringify(template.variables)})`);
-  }
+  for (const { slug } of SYSTEM_TEMPLATES) await ensureSystemTemplate(tx, workspaceId, slug);
+}
+
+/** Makes a system template where the workspace has none of this slug; one that was edited or deactivated stays. */
+export async function ensureSystemTemplate(tx: Queryable, workspaceId: string, slug: string): Promise<void> {
+  const template = SYSTEM_TEMPLATES.find((known) => known.slug === slug);
+  if (!template) throw new Error(`there is no system template "${slug}"`);
+  const made = await one<{ id: string }>(
+    tx,
+    sql`INSERT INTO templates (workspace_id, name, slug, category)
+        VALUES (${workspaceId}, ${template.name}, ${template.slug}, 'TRANSACTIONAL')
+        ON CONFLICT (workspace_id, slug) WHERE deleted_at IS NULL DO NOTHING RETURNING id`,
+  );
+  if (!made) return;
+  await tx.query(sql`
+    INSERT INTO template_versions (workspace_id, template_id, version, subject_template, body_html, body_text,
+      preview_text, variables)
+    VALUES (${workspaceId}, ${made.id}, 1, ${template.subject}, ${template.html}, ${template.text},
+      ${template.previewText}, ${JSON.stringify(template.variables)})`);
 }

@@ -116,6 +116,21 @@ export async function findInvitationByToken(db: Queryable, tokenHash: Buffer): P
   );
 }
 
+/** The open invitation of a mailed link, in its workspace's transaction; or null. */
+export async function findOpenInvitation(
+  tx: Queryable,
+  workspaceId: string,
+  id: string,
+): Promise<InvitationByToken | null> {
+  const row = await one<{ email: string; role: Role; workspace_name: string }>(
+    tx,
+    sql`SELECT i.email, i.role, w.name AS workspace_name FROM invitations i JOIN workspaces w ON w.id = i.workspace_id
+        WHERE i.workspace_id = ${workspaceId} AND i.id = ${id} AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+          AND i.expires_at > sally_now()`,
+  );
+  return row && { workspaceId, workspaceName: row.workspace_name, id, email: row.email, role: row.role };
+}
+
 /** Takes an open invitation; false when somebody was faster or it has ended. */
 export async function takeInvitation(tx: Queryable, workspaceId: string, id: string): Promise<boolean> {
   const taken = await changed(

@@ -1,6 +1,7 @@
 /** Rules about consent: double opt-in, links, public pages. Workflows import contract.ts and opt-in.ts directly. */
 export * from './confirm-token';
 export * from './contract';
+export * from './invitation-token';
 export * from './link-token';
 export * from './opt-in';
 export * from './page-texts';

@@ -1,5 +1,5 @@
 import { compileContent, lintTemplate, render } from '../content';
-import { SYSTEM_TEMPLATES } from './system-templates';
+import { INVITATION_TEMPLATE, SYSTEM_TEMPLATES } from './system-templates';
 
 const context = {
   workspace_name: 'Müller & Söhne',
@@ -24,6 +24,15 @@ describe.each(SYSTEM_TEMPLATES)('$slug', (template) => {
     });
     expect(findings).toEqual({ errors: [], warnings: [] });
   });
+});
+
+describe.each(SYSTEM_TEMPLATES.filter(({ slug }) => slug !== INVITATION_TEMPLATE))('$slug', (template) => {
+  const source = {
+    subject: template.subject,
+    html: template.html,
+    text: template.text,
+    previewText: template.previewText,
+  };
 
   it('shows link, sender, purpose and wording in HTML and text, escaped in HTML', () => {
     const compiled = compileContent(source, { unsubscribeLink: false, trackOpens: false, trackClicks: false });
@@ -43,4 +52,23 @@ describe.each(SYSTEM_TEMPLATES)('$slug', (template) => {
     expect(html).not.toContain('border-left');
     expect(html).not.toContain('Main Street');
   });
+});
+
+test('the invitation shows who invites, the role and the link', () => {
+  const template = SYSTEM_TEMPLATES.find(({ slug }) => slug === INVITATION_TEMPLATE);
+  if (!template) throw new Error('no such template');
+  const { subject, html: htmlTemplate, text: textTemplate, previewText } = template;
+  const compiled = compileContent(
+    { subject, html: htmlTemplate, text: textTemplate, previewText },
+    { unsubscribeLink: false, trackOpens: false, trackClicks: false },
+  );
+  const { html, text } = render(compiled, {
+    workspace_name: 'Müller & Söhne',
+    invited_by: 'Ada <Lovelace>',
+    role: 'approver',
+    invitation_url: 'https://mail.example/invitations/abc',
+  });
+  expect(html).toContain('Ada &lt;Lovelace&gt; invites you to work in Müller &amp; Söhne as approver.');
+  expect(html.replaceAll('&#x2f;', '/')).toContain('href="https://mail.example/invitations/abc"');
+  expect(text).toContain('https://mail.example/invitations/abc\n');
 });

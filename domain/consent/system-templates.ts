@@ -1,5 +1,8 @@
 import { OPT_IN_TEMPLATES } from './opt-in';
 
+/** The mail that invites a member. */
+export const INVITATION_TEMPLATE = 'workspace-invitation';
+
 /** A template that every workspace begins with; edited like any other afterwards. */
 export interface SystemTemplate {
   slug: string;
@@ -16,8 +19,11 @@ const VARIABLES: SystemTemplate['variables'] = [
   { name: 'wording', default: '', description: 'What the person agrees to, word by word, as shown at sign-up' },
 ];
 
+const WORDING = `{% if wording %}<tr><td style="padding:0 40px 16px;"><table role="presentation" cellpadding="0" cellspacing="0"><tr><td style="border-left:3px solid #9ca3af;padding:4px 0 4px 14px;font:400 15px/22px Helvetica,Arial,sans-serif;color:#374151;">{{ wording }}</td></tr></table></td></tr>{% endif %}`;
+const CONFIRM = { text: 'Confirm your subscription', url: 'confirm_url' } as const;
+
 /** Tables and inline styles: mail programs know little else. Colours keep a contrast above 7:1. */
-function html(heading: string, lead: string, note: string): string {
+function html(heading: string, lead: string, note: string, button: { text: string; url: string } = CONFIRM): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -33,8 +39,8 @@ function html(heading: string, lead: string, note: string): string {
 <tr><td style="padding:40px 40px 8px;font:600 14px/20px Helvetica,Arial,sans-serif;color:#374151;">{{ workspace_name }}</td></tr>
 <tr><td style="padding:0 40px 12px;font:700 24px/32px Helvetica,Arial,sans-serif;color:#111827;">${heading}</td></tr>
 <tr><td style="padding:0 40px 16px;font:400 16px/24px Helvetica,Arial,sans-serif;color:#1f2937;">${lead}</td></tr>
-{% if wording %}<tr><td style="padding:0 40px 16px;"><table role="presentation" cellpadding="0" cellspacing="0"><tr><td style="border-left:3px solid #9ca3af;padding:4px 0 4px 14px;font:400 15px/22px Helvetica,Arial,sans-serif;color:#374151;">{{ wording }}</td></tr></table></td></tr>{% endif %}
-<tr><td style="padding:8px 40px 24px;"><table role="presentation" cellpadding="0" cellspacing="0"><tr><td style="border-radius:8px;background:#1d4ed8;"><a href="{{ confirm_url }}" style="display:inline-block;padding:14px 28px;font:600 16px/20px Helvetica,Arial,sans-serif;color:#ffffff;text-decoration:none;">Confirm your subscription</a></td></tr></table></td></tr>
+${button === CONFIRM ? WORDING : ''}
+<tr><td style="padding:8px 40px 24px;"><table role="presentation" cellpadding="0" cellspacing="0"><tr><td style="border-radius:8px;background:#1d4ed8;"><a href="{{ ${button.url} }}" style="display:inline-block;padding:14px 28px;font:600 16px/20px Helvetica,Arial,sans-serif;color:#ffffff;text-decoration:none;">${button.text}</a></td></tr></table></td></tr>
 <tr><td style="padding:0 40px 40px;font:400 14px/21px Helvetica,Arial,sans-serif;color:#4b5563;">${note}</td></tr>
 </table>
 {% if workspace_address %}<p style="margin:16px 0 0;font:400 12px/18px Helvetica,Arial,sans-serif;color:#4b5563;">{{ workspace_address }}</p>{% endif %}
@@ -64,9 +70,13 @@ const IGNORE = 'If this was not you, do nothing: without your confirmation you w
 const LEAD = 'Somebody, probably you, asked for {{ purpose_name }} to be sent to this address. Please confirm it.';
 const REMINDER = 'A few days ago somebody, probably you, asked for {{ purpose_name }}. It is not confirmed yet.';
 
+const INVITED = '{{ invited_by }} invites you to work in {{ workspace_name }} as {{ role }}.';
+const INVITATION_NOTE = 'The invitation lasts seven days. If you did not expect it, do nothing.';
+
 /**
  * The mails of double opt-in. They never show what the visitor typed (a name, say): until the confirmation anybody
- * may have typed it, and a stranger's words must not be mailed in the workspace's name.
+ * may have typed it, and a stranger's words must not be mailed in the workspace's name. And the one
+ * that invites a member.
  */
 export const SYSTEM_TEMPLATES: readonly SystemTemplate[] = [
   {
@@ -86,5 +96,26 @@ export const SYSTEM_TEMPLATES: readonly SystemTemplate[] = [
     html: html('Your subscription is not confirmed yet', REMINDER, `${IGNORE} This is the only reminder.`),
     text: text(REMINDER, `${IGNORE} This is the only reminder.`),
     variables: VARIABLES,
+  },
+  {
+    slug: INVITATION_TEMPLATE,
+    name: 'Invitation of a member',
+    subject: 'You are invited to {{ workspace_name }}',
+    previewText: 'Choose a password and you are in.',
+    html: html('You are invited', INVITED, INVITATION_NOTE, { text: 'Accept the invitation', url: 'invitation_url' }),
+    text: `${INVITED}
+
+To accept, open this page and choose a password:
+{{ invitation_url }}
+
+${INVITATION_NOTE}
+
+{{ workspace_name }}
+{% if workspace_address %}{{ workspace_address }}
+{% endif %}`,
+    variables: [
+      { name: 'invited_by', default: 'Somebody', description: 'Name of the person who invites' },
+      { name: 'role', default: 'member', description: 'Role in the workspace: owner, marketer, approver, …' },
+    ],
   },
 ];

@@ -39,6 +39,7 @@ export const RESERVED_FIELD_KEYS: ReadonlySet<string> = new Set([
     'unsubscribe_url',
     'preferences_url',
     'confirm_url',
+    'invitation_url',
     'view_url',
     'workspace',
     'workspace_name',

@@ -138,8 +138,9 @@ describe('suppressions', () => {
     expect([twice.status, twice.body.state]).toEqual([409, 'ACTIVE']);
     const byHand = await call('post', PATH, { body: { domains: ['held-b.example'] } });
     expect(byHand.body.items).toMatchObject([{ id: rows[1]?.id, state: 'ACTIVE', reason: 'BOUNCE' }]);
-    expect((await call('delete', path)).status).toBe(204);
-    expect((await call('delete', path)).status).toBe(404);
+    const lifted = { body: { reason: 'MISTAKE', evidence: 'Our server was at fault' } };
+    expect((await call('post', `${path}/remove`, lifted)).status).toBe(200);
+    expect((await call('post', `${path}/remove`, lifted)).status).toBe(404);
   });
 
   it.each([

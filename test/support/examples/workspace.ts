@@ -1,3 +1,4 @@
+import { invitationUrl } from '../../../domain/consent';
 import { uuidv7 } from '../../../platform/ids';
 import { one, sql } from '../../../platform/postgres';
 import { TEST_PASSWORD } from '../api';
@@ -19,6 +20,14 @@ async function invitation(world: World): Promise<{ id: string; token: string }> 
     role: 'viewer',
   });
   return { id: response.body.id, token: response.body.token };
+}
+
+/** The token of the link in an invitation's mail. */
+async function mailedInvitation(world: World): Promise<{ token: string }> {
+  const { id } = await invitation(world);
+  const reference = { workspaceId: world.workspace.id, id };
+  const url = invitationUrl(world.api.deps.keyring, world.api.url, reference, new Date(Date.now() + 60_000));
+  return { token: url.slice(url.lastIndexOf('/') + 1) };
 }
 
 async function alert(world: World): Promise<string> {
@@ -45,6 +54,12 @@ export const workspaceExamples: Examples = {
     const { token } = await invitation(world);
     return { body: { token, name: 'Ada Lovelace', password: 'a password of hers' } };
   },
+  showInvitation: async (world) => ({ params: await mailedInvitation(world) }),
+  acceptInvitationForm: async (world) => ({
+    params: await mailedInvitation(world),
+    rawBody: 'name=Ada+Lovelace&password=a+password+of+hers',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  }),
   createWorkspace: (world) => ({ body: { name: `Workspace ${world.unique()}`, time_zone: 'Europe/Berlin' } }),
   getWorkspace: () => ({}),
   updateWorkspace: () => ({ body: { postal_address: '1 Example Street' } }),

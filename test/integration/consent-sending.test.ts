@@ -1,0 +1,253 @@
+import { freezeTemplateMessage } from '../../db/content';
+import { enqueueDelivery } from '../../db/delivery';
+import { preferencesUrl } from '../../domain/consent';
+import { laneWorkflow } from '../../domain/delivery/contract';
+import { uuidv7 } from '../../platform/ids';
+import { many, one, sql } from '../../platform/postgres';
+import { ensureWorkflow } from '../../platform/temporal';
+import { startTestApi, type TestApi } from '../support/api';
+import { CampaignWorld } from '../support/campaign-world';
+import { field, parseMail } from '../support/mime-parser';
+import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
+import {
+  processEnvironment,
+  spawnWorker,
+  stopTestProcesses,
+  temporalAddress,
+  testDatabase,
+  testNamespace,
+  testSecrets,
+} from '../support/stack';
+
+const CONTENT = {
+  subject: 'Hello {{ first_name }}',
+  html: '<p>Hello</p><p><a href="{{ preferences_url }}">Preferences</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a></p>',
+  text: 'Hello\nPreferences: {{ preferences_url }}\nUnsubscribe: {{ unsubscribe_url }}\n',
+};
+const CONTACTS = 120;
+
+let api: TestApi;
+let world: CampaignWorld;
+let relay: ScriptedSmtpServer;
+let dropDatabase: () => Promise<void>;
+
+beforeAll(async () => {
+  const database = await testDatabase('consent sending');
+  dropDatabase = () => database.drop();
+  const namespace = await testNamespace('consent-sending');
+  const address = await temporalAddress();
+  const secrets = testSecrets();
+  relay = await ScriptedSmtpServer.start();
+  const env = {
+    ...(await processEnvironment({ database, namespace, secrets, smtpUrl: `smtp://127.0.0.1:${relay.port}` })),
+    // Few at a time, so that much of a campaign is still to come.
+    DELIVERY_WINDOW: '2',
+    SMTP_CONNECTIONS: '1',
+    LOG_LEVEL: 'warn',
+  };
+  api = await startTestApi({
+    databaseName: 'consent sending',
+    database,
+    temporal: { address, namespace },
+    env: secrets,
+  });
+  world = await CampaignWorld.create(
+    {
+      workerUrl: database.workerUrl,
+      temporalAddress: address,
+      namespace,
+      suppressionKey: secrets.SALLY_SUPPRESSION_KEY,
+    },
+    CONTACTS,
+  );
+  await api.db.query(sql`INSERT INTO memberships (workspace_id, user_id, role)
+    VALUES (${world.workspaceId}, ${api.workspace.people.owner.id}, 'owner')`);
+  await spawnWorker({ role: 'all', env });
+}, 120_000);
+
+afterAll(async () => {
+  await stopTestProcesses();
+  await relay.stop();
+  await world.close();
+  await api.close();
+  await dropDatabase();
+});
+
+afterEach(() => {
+  relay.script = () => undefined;
+});
+
+async function until(condition: () => boolean | Promise<boolean>, seconds = 30): Promise<void> {
+  const end = Date.now() + seconds * 1_000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error('it did not come to pass in time');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Subject and all parts of a mail, decoded. */
+function readMail(message: { raw: string } | undefined): string {
+  const mail = parseMail(Buffer.from(message?.raw ?? '', 'latin1'));
+  return [field(mail, 'subject'), ...mail.parts.map((part) => part.text)].join('\n').replaceAll('&#x2f;', '/');
+}
+const arrived = (address: string) => relay.accepted.filter((message) => message.to === address);
+const call = (method: string, path: string, body?: unknown) =>
+  api.request(method, `/workspaces/${world.workspaceId}${path}`, { token: api.tokens.owner, body });
+
+describe('an unsubscribe in the middle of a running campaign', () => {
+  test('is honoured from the next claim on, whichever way it came, and the rest arrives', async () => {
+    relay.script = ({ step }) => (step === 'dot' ? { delayMs: 25 } : undefined);
+    const runId = await world.startCampaign(CONTENT);
+    await until(() => relay.accepted.length >= 5);
+    const waiting = () =>
+      many<{ contact_id: string; email: string }>(
+        api.db,
+        sql`SELECT d.contact_id, c.email FROM deliveries d
+            JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = d.contact_id
+            WHERE d.source_id = ${runId} AND d.status = 'QUEUED' ORDER BY d.id DESC LIMIT 24`,
+      );
+    const leaving = await waiting();
+    expect(leaving).toHaveLength(24);
+    await Promise.all(
+      leaving.map(async ({ contact_id: contactId }, index) => {
+        const url = preferencesUrl(api.deps.keyring, api.url, { workspaceId: world.workspaceId, contactId });
+        const answer =
+          index % 3 === 0
+            ? await api.request('post', `${new URL(url).pathname}/unsubscribe`)
+            : index % 3 === 1
+              ? await call('post', `/contacts/${contactId}/unsubscribe`)
+              : await call('put', `/contacts/${contactId}/consents/${world.purposeId}`, { status: 'denied' });
+        expect(answer.status).toBe(200);
+      }),
+    );
+    // A claim that was being made meanwhile may have read the state before: it is over by then.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const still = new Set((await waiting()).map((row) => row.contact_id));
+    const checked = leaving.filter((row) => still.has(row.contact_id));
+    expect(checked.length).toBeGreaterThanOrEqual(12);
+    relay.script = () => undefined;
+    await world.untilSent(runId, 60_000);
+
+    expect(checked.filter(({ email }) => arrived(email).length > 0)).toEqual([]);
+    const reasons = await many<{ status: string; reason: string }>(
+      api.db,
+      sql`SELECT DISTINCT status, reason FROM deliveries WHERE source_id = ${runId}
+            AND contact_id = ANY (${checked.map((row) => row.contact_id)}::uuid[]) ORDER BY reason`,
+    );
+    expect(reasons).toEqual([
+      { status: 'FAILED', reason: 'CONSENT_DENIED' },
+      { status: 'FAILED', reason: 'UNSUBSCRIBED' },
+    ]);
+    const { byStatus } = await world.counts(runId);
+    expect(relay.accepted).toHaveLength(byStatus.SENT ?? 0);
+    expect((byStatus.SENT ?? 0) + (byStatus.FAILED ?? 0)).toBe(CONTACTS);
+  }, 120_000);
+
+  test('the links in the mail lead to the preference centre and to unsubscribing', async () => {
+    const [message] = relay.accepted;
+    const mail = readMail(message);
+    const token = /\/preferences\/([\w-]{103})/.exec(mail)?.[1];
+    expect(mail).toContain(`/u/${token}`);
+    const shown = await api.request('get', `/preferences/${token}`);
+    expect(shown.status).toBe(200);
+    expect(shown.body.categories).toEqual([expect.objectContaining({ key: 'newsletter', subscribed: true })]);
+    expect((await api.request('get', `/u/${token}`)).text).toContain(`href="/preferences/${token}"`);
+    const contact = await one<{ id: string }>(api.db, sql`SELECT id FROM contacts WHERE email = ${message?.to}`);
+    await api.request('post', `/preferences/${token}/unsubscribe`);
+    const row = await one<{ status: string }>(api.db, sql`SELECT status FROM contacts WHERE id = ${contact?.id}`);
+    expect(row?.status).toBe('UNSUBSCRIBED');
+  });
+});
+
+test('subscribing again in the preference centre mails a confirmation, which reactivates', async () => {
+  const contact = await one<{ id: string; email: string }>(
+    api.db,
+    sql`SELECT id, email FROM contacts WHERE workspace_id = ${world.workspaceId} AND status = 'UNSUBSCRIBED' LIMIT 1`,
+  );
+  const { id: contactId = '', email = '' } = contact ?? {};
+  const before = arrived(email).length;
+  const path = new URL(preferencesUrl(api.deps.keyring, api.url, { workspaceId: world.workspaceId, contactId }))
+    .pathname;
+  expect((await api.request('post', `${path}/resubscribe`)).status).toBe(202);
+  await until(() => arrived(email).length > before);
+  const mail = readMail(arrived(email).at(-1));
+  const confirm = /\/confirm\/[\w.-]+/.exec(mail)?.[0] ?? '';
+  expect((await api.request('post', confirm)).status).toBe(200);
+  expect((await api.request('get', path)).body.status).toBe('ACTIVE');
+}, 60_000);
+
+test('an invitation is mailed with a link that makes a member, and no token is stored', async () => {
+  const email = `${crypto.randomUUID()}@people.example`;
+  const made = await call('post', '/invitations', { email, role: 'marketer' });
+  expect(made.status).toBe(201);
+  expect(made.body).toMatchObject({ token: expect.any(String), delivery_id: expect.any(String) });
+  await until(() => arrived(email).length === 1);
+  const mail = readMail(arrived(email)[0]);
+  expect(mail).toContain('You are invited to World');
+  expect(mail).toContain('The owner invites you');
+  expect(mail).not.toContain(made.body.token);
+  expect(arrived(email)[0]?.raw).not.toMatch(/^List-Unsubscribe/im);
+  const path = /\/invitations\/[\w.-]+/.exec(mail)?.[0] ?? '';
+  const stored = await one<{ row: string }>(
+    api.db,
+    sql`SELECT d::text AS row FROM deliveries d WHERE id = ${made.body.delivery_id}`,
+  );
+  expect(stored?.row).not.toContain(made.body.token);
+  expect(stored?.row).not.toContain(path.slice('/invitations/'.length));
+
+  const html = { accept: 'text/html' };
+  const form = { ...html, 'content-type': 'application/x-www-form-urlencoded' };
+  expect((await api.request('get', path, { headers: html })).text).toContain('autocomplete="new-password"');
+  const short = await api.request('post', path, { headers: form, rawBody: 'name=Grace&password=short' });
+  expect(short.status).toBe(422);
+  const accepted = await api.request('post', path, { headers: form, rawBody: 'name=Grace&password=a+long+password' });
+  expect([accepted.status, accepted.text.includes('Welcome')]).toEqual([200, true]);
+  expect((await api.request('get', path, { headers: { ...html, 'accept-language': 'de' } })).text).toContain(
+    'gilt nicht mehr',
+  );
+  const login = await api.request('post', '/auth/sessions', { body: { email, password: 'a long password' } });
+  expect(login.status).toBe(201);
+  const again = await api.request('post', '/auth/invitations/accept', {
+    body: { token: made.body.token, name: 'Grace', password: 'a long password' },
+  });
+  expect(again.status).toBe(410);
+}, 60_000);
+
+test('a mailbox that is full until the last try is a soft bounce, and the policy suppresses it', async () => {
+  await call('put', '/bounce-policy', { soft_bounces: 1, within_days: 30 });
+  await world.addContacts(1, 'full');
+  const { workspaceId } = world;
+  const contact = await one<{ id: string; email: string }>(
+    api.db,
+    sql`SELECT id, email FROM contacts WHERE workspace_id = ${workspaceId} AND email LIKE 'full0@%'`,
+  );
+  relay.script = ({ step, line }) =>
+    step === 'rcpt' && line.includes('full0@') ? '452 4.2.2 The mailbox is full' : undefined;
+  const laneId = await api.db.transaction(async (tx) => {
+    const frozen = await freezeTemplateMessage(tx, { workspaceId, slug: 'workspace-invitation' });
+    const row = await enqueueDelivery(tx, {
+      workspaceId,
+      sourceType: 'TRANSACTIONAL',
+      sourceId: uuidv7(),
+      stepKey: 'send',
+      contactId: contact?.id ?? null,
+      address: null,
+      recipientName: null,
+      addressHash: null,
+      emailDomain: 'gmail.com',
+      messageId: frozen?.messageId ?? '',
+      context: {},
+      expiresAt: null,
+    });
+    // Its first try is its last.
+    await tx.query(sql`UPDATE deliveries SET max_attempts = 1 WHERE id = ${row.deliveryId}`);
+    return row.laneId;
+  });
+  await ensureWorkflow(api.deps.temporal, laneWorkflow({ workspaceId, laneId }));
+  const suppressed = async () =>
+    (await call('post', '/suppressions/check', { address: contact?.email })).body.items as { reason: string }[];
+  await until(async () => (await suppressed()).length > 0);
+  expect(await suppressed()).toEqual([expect.objectContaining({ reason: 'BOUNCE', source: 'DELIVERY' })]);
+  const left = await call('get', '/unsubscribes?source=BOUNCE');
+  expect(left.body.items).toEqual([expect.objectContaining({ contact_id: contact?.id })]);
+}, 60_000);
