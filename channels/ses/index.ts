@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { GetAccountCommand, SESv2Client, SESv2ServiceException, SendEmailCommand } from '@aws-sdk/client-sesv2';
 import { wireAddress } from '../address';
 import type { Connector, OutgoingMessage, SendOutcome, Verification } from '../connector';
 import {
@@ -16,6 +15,7 @@ import {
   unsuitable,
   verified,
 } from '../http';
+import type { SesClient } from './client';
 import { type Exchanged, ExchangeHandler, NoAnswerError } from './handler';
 
 export interface SesOptions {
@@ -36,23 +36,13 @@ export function createSesConnector(options: SesOptions): Connector {
 /** Where the daily quota is used up, it comes back little by little over 24 hours. */
 const DAILY_QUOTA_MS = 15 * 60_000;
 
-/** What the SDK adds: serialising, signatures (SigV4), reading of errors. It opens no connection and repeats nothing. */
+/** The SDK opens no connection and repeats nothing: its requests are made by our transport. */
 class SesApi implements ProviderApi {
   readonly batchSize = 1;
   private readonly current = new AsyncLocalStorage<Exchanged>();
-  private readonly client: SESv2Client;
+  private loaded: SesClient | null = null;
 
-  constructor(private readonly options: SesOptions) {
-    const { region, endpoint, accessKeyId, secretAccessKey } = options;
-    this.client = new SESv2Client({
-      region,
-      ...(endpoint !== null && { endpoint }),
-      credentials: { accessKeyId, secretAccessKey },
-      // A repeated request is a message sent twice.
-      maxAttempts: 1,
-      requestHandler: new ExchangeHandler(this.current),
-    });
-  }
+  constructor(private readonly options: SesOptions) {}
 
   unfit(message: OutgoingMessage): SendOutcome | null {
     return message.smtpUtf8 ? unsuitable('SES takes no non-ASCII local parts') : null;
@@ -60,53 +50,60 @@ class SesApi implements ProviderApi {
 
   async send([message]: readonly OutgoingMessage[], call: ApiCall): Promise<SendOutcome[]> {
     if (!message) return [];
-    const { configurationSet } = this.options;
+    const client = this.client();
     const to = wireAddress(message.envelopeTo);
-    const command = new SendEmailCommand({
-      ...(message.envelopeFrom !== '' && { FromEmailAddress: message.envelopeFrom }),
-      Destination: { ToAddresses: [to.ok ? to.address : message.envelopeTo] },
-      Content: { Raw: { Data: message.content } },
+    const mail = {
+      from: message.envelopeFrom,
+      to: to.ok ? to.address : message.envelopeTo,
+      content: message.content,
       // Values of tags hold no dots.
-      EmailTags: [{ Name: 'sally', Value: message.correlation.replace('.', '_') }],
-      ...(configurationSet !== null && { ConfigurationSetName: configurationSet }),
-    });
+      tag: message.correlation.replace('.', '_'),
+      configurationSet: this.options.configurationSet,
+    };
     const exchanged: Exchanged = { exchange: call.exchange, last: null };
     try {
-      const { MessageId } = await this.current.run(exchanged, () => this.client.send(command));
-      return [{ kind: 'accepted', providerMessageId: MessageId ?? null, reply: 'HTTP 200' }];
+      const providerMessageId = await this.current.run(exchanged, () => client.send(mail));
+      return [{ kind: 'accepted', providerMessageId, reply: 'HTTP 200' }];
     } catch (error) {
       if (error instanceof NoAnswerError) return [outcomeWithoutAnswer(error.exchange)];
       if (exchanged.last?.kind !== 'answer') throw error;
-      return [outcomeOf(error, exchanged.last.answer)];
+      return [outcomeOf(client.problemOf(error), exchanged.last.answer)];
     }
   }
 
   /** Asks for the account's state; sending must be enabled. */
   async verify(exchange: ApiCall['exchange']): Promise<Verification> {
+    const client = this.client();
     const exchanged: Exchanged = { exchange, last: null };
     try {
-      const account = await this.current.run(exchanged, () => this.client.send(new GetAccountCommand({})));
-      if (account.SendingEnabled === false) {
+      const account = await this.current.run(exchanged, () => client.account());
+      if (account.sendingEnabled === undefined) return failedVerification({ kind: 'unknown', cause: 'no account' });
+      if (!account.sendingEnabled) {
         return { ok: false, cause: 'authentication', reply: 'sending is paused for this account' };
       }
       const url = new URL(this.options.endpoint ?? 'https://email.amazonaws.com');
-      return verified('Amazon SES', url, [
-        account.ProductionAccessEnabled ? 'production access' : 'account in the sandbox',
-      ]);
+      return verified('Amazon SES', url, [account.production ? 'production access' : 'account in the sandbox']);
     } catch (error) {
       if (exchanged.last === null) throw error;
       return failedVerification(exchanged.last);
     }
   }
+
+  /** Loads the SDK with the first message or check: it takes half a second and 20 MB. */
+  private client(): SesClient {
+    const { createSesClient }: typeof import('./client') = require('./client');
+    this.loaded ??= createSesClient(new ExchangeHandler(this.current), this.options);
+    return this.loaded;
+  }
 }
 
 /** Errors of the API by their names (SES API v2 reference, SendEmail, and the errors common to all AWS APIs). */
-function outcomeOf(error: unknown, answer: HttpAnswer): SendOutcome {
-  if (answer.status === 200) return { kind: 'unknown', cause: 'an answer of another form' };
-  if (!(error instanceof SESv2ServiceException)) return outcomeOfStatus(answer);
-  const { name } = error;
-  const reply = `${name} ${error.message}`.slice(0, 500);
+function outcomeOf(problem: { name: string; message: string } | null, answer: HttpAnswer): SendOutcome {
   const { status } = answer;
+  if (status === 200) return { kind: 'unknown', cause: 'an answer of another form' };
+  if (!problem) return outcomeOfStatus(answer);
+  const { name, message } = problem;
+  const reply = `${name} ${message}`.slice(0, 500);
   switch (name) {
     case 'TooManyRequestsException':
     case 'LimitExceededException':
@@ -114,7 +111,7 @@ function outcomeOf(error: unknown, answer: HttpAnswer): SendOutcome {
     case 'Throttling': {
       const outcome = outcomeOfStatus({ ...answer, status: 429 });
       if (outcome.kind !== 'throttled') return outcome;
-      const retryAfterMs = outcome.retryAfterMs ?? (/daily/i.test(error.message) ? DAILY_QUOTA_MS : null);
+      const retryAfterMs = outcome.retryAfterMs ?? (/daily/i.test(message) ? DAILY_QUOTA_MS : null);
       return { ...outcome, code: status, retryAfterMs, reply };
     }
     case 'AccountSuspendedException':
@@ -130,12 +127,12 @@ function outcomeOf(error: unknown, answer: HttpAnswer): SendOutcome {
     case 'MailFromDomainNotVerifiedException':
       return refused('sender', status, reply);
     case 'MessageRejected':
-      return refused(/not verified|identit/i.test(error.message) ? 'sender' : 'message', status, reply);
+      return refused(/not verified|identit/i.test(message) ? 'sender' : 'message', status, reply);
     // The configuration set, or an identity that a policy names.
     case 'NotFoundException':
       return unavailable('protocol', reply);
     case 'BadRequestException':
-      return refused(/address|recipient|domain/i.test(error.message) ? 'address' : 'message', status, reply);
+      return refused(/address|recipient|domain/i.test(message) ? 'address' : 'message', status, reply);
     default:
       return outcomeOfStatus(answer);
   }
