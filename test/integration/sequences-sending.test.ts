@@ -1,0 +1,217 @@
+import { laneWorkflow } from '../../domain/delivery';
+import { many, one, sql } from '../../platform/postgres';
+import { ensureWorkflow } from '../../platform/temporal';
+import { startTestApi, type TestApi } from '../support/api';
+import { addConsented, audienceOf } from '../support/campaign-runs';
+import { exampleWorld, type World } from '../support/examples';
+import { type AcceptedMessage, ScriptedSmtpServer } from '../support/scripted-smtp-server';
+import { enrolIn, mailboxesOf, plan, sequenceOf, setClock } from '../support/sequence-world';
+import {
+  processEnvironment,
+  spawnWorker,
+  stopTestProcesses,
+  temporalAddress,
+  testDatabase,
+  testNamespace,
+  testSecrets,
+} from '../support/stack';
+
+/** Real workers, a real engine, a real SMTP server; only the clock of the rules is moved. */
+let api: TestApi;
+let world: World;
+let server: ScriptedSmtpServer;
+let dropDatabase: () => Promise<void>;
+
+beforeAll(async () => {
+  const database = await testDatabase('sequences_sending');
+  dropDatabase = () => database.drop();
+  const namespace = await testNamespace('sequences');
+  const address = await temporalAddress();
+  const secrets = testSecrets();
+  server = await ScriptedSmtpServer.start({ login: { username: 'sally', password: 'p4ssw0rd' } });
+  const env = {
+    ...(await processEnvironment({ database, namespace, secrets })),
+    ALLOW_PRIVATE_SMTP: 'true',
+    LOG_LEVEL: 'warn',
+  };
+  api = await startTestApi({
+    databaseName: 'sequences_sending',
+    database,
+    temporal: { address, namespace },
+    env: { ...secrets, ALLOW_PRIVATE_SMTP: 'true' },
+  });
+  await setClock(api, '2027-01-18T10:00:00+01:00');
+  await spawnWorker({ role: 'all', env });
+}, 120_000);
+
+beforeEach(async () => {
+  world = await exampleWorld(api);
+  await api.db.query(sql`UPDATE workspaces SET time_zone = 'Europe/Berlin' WHERE id = ${world.workspace.id}`);
+});
+
+afterAll(async () => {
+  await stopTestProcesses();
+  await server.stop();
+  await api.close();
+  await dropDatabase();
+});
+
+async function until(condition: () => Promise<boolean>, seconds = 30): Promise<void> {
+  const end = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error('it did not come to pass in time');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const statuses = async (sequenceId: string): Promise<Record<string, number>> => {
+  const rows = await many<{ status: string; n: number }>(
+    api.db,
+    sql`SELECT d.status, count(*)::int AS n FROM deliveries d JOIN sequence_enrolments e ON e.id = d.source_id
+        WHERE e.sequence_id = ${sequenceId} GROUP BY 1`,
+  );
+  return Object.fromEntries(rows.map((row) => [row.status, row.n]));
+};
+
+/** The lane of a sequence; woken, since its workflow sleeps by real time and the test moves the clock. */
+async function wake(sequenceId: string): Promise<string> {
+  const row = await one<{ lane_id: string }>(
+    api.db,
+    sql`SELECT t.lane_id FROM sequences s JOIN streams t ON t.id = s.stream_id WHERE s.id = ${sequenceId}`,
+  );
+  const lane = laneWorkflow({ workspaceId: world.workspace.id, laneId: row?.lane_id ?? '' });
+  await ensureWorkflow(api.deps.temporal, lane);
+  return lane.workflowId;
+}
+
+const header = (message: AcceptedMessage | undefined, name: string): string | null => {
+  const [head = ''] = message?.raw.split('\r\n\r\n') ?? [];
+  const found = new RegExp(`^${name}: (.*)$`, 'mi').exec(head.replace(/\r\n[ \t]+/g, ' '));
+  return found?.[1]?.trim() ?? null;
+};
+
+test('three steps go from one mailbox on their days, as one thread', async () => {
+  await setClock(api, '2027-01-18T10:00:00+01:00');
+  const mailboxes = await mailboxesOf(world, 3, 30, server.port);
+  const sequence = await sequenceOf(world, mailboxes, [0, 2, 1]);
+  const [contact] = await addConsented(world, 1, 'thread');
+  const received = () => server.accepted.filter((message) => message.to.startsWith('thread0@'));
+  await enrolIn(world, sequence, { contact_ids: [contact] });
+  // The window is open and quota is left: at once, without anybody's help.
+  await until(async () => received().length === 1);
+  await until(async () => (await statuses(sequence)).SENT === 1);
+  for (const [day, step] of [
+    ['20', 2],
+    ['21', 3],
+  ] as const) {
+    await setClock(api, `2027-01-${day}T00:10:00+01:00`);
+    expect((await plan(world)).planned).toBe(1);
+    expect(received()).toHaveLength(step - 1);
+    await setClock(api, `2027-01-${day}T09:00:01+01:00`);
+    await wake(sequence);
+    await until(async () => (await statuses(sequence)).SENT === step);
+  }
+  const mails = received();
+  expect(mails.map((mail) => header(mail, 'Subject'))).toEqual(['Step 1 for Ada', 'Step 2 for Ada', 'Step 3 for Ada']);
+  // One mailbox, in the header and in the envelope.
+  const [mailbox] = await many<{ email: string; display_name: string }>(
+    api.db,
+    sql`SELECT b.email, b.display_name FROM sequence_enrolments e JOIN mailboxes b ON b.id = e.mailbox_id WHERE e.sequence_id = ${sequence}`,
+  );
+  for (const mail of mails) {
+    expect(mail.from).toBe(mailbox?.email);
+    expect(header(mail, 'From')).toBe(`${mailbox?.display_name} <${mailbox?.email}>`);
+    expect(header(mail, 'List-Unsubscribe')).toMatch(/^<http/);
+  }
+  const ids = mails.map((mail) => header(mail, 'Message-ID'));
+  expect(new Set(ids).size).toBe(3);
+  expect(mails.map((mail) => header(mail, 'In-Reply-To'))).toEqual([null, ids[0], ids[1]]);
+  expect(mails.map((mail) => header(mail, 'References'))).toEqual([null, ids[0], `${ids[0]} ${ids[1]}`]);
+  await setClock(api, '2027-01-22T00:10:00+01:00');
+  await plan(world);
+  const { body } = await world.call('GET', `/workspaces/{ws}/sequences/${sequence}`);
+  expect(body.enrolments).toEqual({ active: 0, completed: 1, stopped: 0, failed: 0 });
+}, 120_000);
+
+test('replies refer to the Message-ID that was finally used', async () => {
+  await setClock(api, '2027-01-18T10:00:00+01:00');
+  const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30, server.port), [0, 1]);
+  await enrolIn(world, sequence, { contact_ids: await addConsented(world, 1, 'final') });
+  await until(async () => (await statuses(sequence)).SENT === 1);
+  // What a provider that replaces it has told.
+  await api.db.query(sql`UPDATE deliveries d SET rfc_message_id = 'replaced@provider.example'
+    FROM sequence_enrolments e WHERE e.id = d.source_id AND e.sequence_id = ${sequence}`);
+  await setClock(api, '2027-01-19T09:00:01+01:00');
+  await plan(world);
+  await wake(sequence);
+  await until(async () => (await statuses(sequence)).SENT === 2);
+  const second = server.accepted.filter((message) => message.to.startsWith('final0@'))[1];
+  expect(header(second, 'In-Reply-To')).toBe('<replaced@provider.example>');
+}, 90_000);
+
+test('what missed its slot, was stopped, or has reached its goal is not sent', async () => {
+  await setClock(api, '2027-01-18T00:10:00+01:00');
+  const goal_audience_id = await world.audience();
+  const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30, server.port), [0], { goal_audience_id });
+  const people = await addConsented(world, 3, 'never');
+  const { enrolment_ids } = await enrolIn(world, sequence, { contact_ids: people });
+  expect(await statuses(sequence)).toEqual({ QUEUED: 3 });
+  const enrolment = await one<{ id: string }>(
+    api.db,
+    sql`SELECT id FROM sequence_enrolments WHERE sequence_id = ${sequence} AND contact_id = ${people[0] ?? ''}`,
+  );
+  expect(enrolment_ids).toContain(enrolment?.id);
+  await world.call('POST', `/workspaces/{ws}/sequences/${sequence}/enrolments/${enrolment?.id}/stop`, {
+    reason: 'MANUAL',
+  });
+  await api.db.query(sql`INSERT INTO audience_members (workspace_id, audience_id, contact_id)
+    VALUES (${world.workspace.id}, ${goal_audience_id}, ${people[1] ?? ''})`);
+  // The evening: the window has closed on the third one, and nobody was there to send it.
+  await setClock(api, '2027-01-18T17:00:01+01:00');
+  await wake(sequence);
+  await until(async () => (await statuses(sequence)).CANCELLED === 2);
+  const third = () =>
+    one<{ status: string; reason: string | null }>(
+      api.db,
+      sql`SELECT status, reason FROM deliveries WHERE contact_id = ${people[2] ?? ''}`,
+    );
+  await until(async () => (await third())?.reason === 'SLOT_MISSED');
+  expect(await third()).toMatchObject({ status: 'QUEUED' });
+  expect(server.accepted.filter((message) => message.to.startsWith('never'))).toEqual([]);
+}, 90_000);
+
+test('300 mails of 100 mailboxes at three moments cost at most 0.05 Temporal actions each', async () => {
+  await setClock(api, '2027-01-18T00:10:00+01:00');
+  const mailboxes = await mailboxesOf(world, 100, 3, server.port);
+  const sequence = await sequenceOf(world, mailboxes, [0]);
+  const audience_id = await audienceOf(world, await addConsented(world, 300, 'many'));
+  await enrolIn(world, sequence, { audience_id });
+  await until(async () => (await statuses(sequence)).QUEUED === 300);
+  let workflowId = '';
+  const runs = new Set<string>();
+  const client = api.deps.temporal;
+  for (const [n, time] of ['09:00:01', '11:40:01', '14:20:01'].entries()) {
+    await setClock(api, `2027-01-18T${time}+01:00`);
+    workflowId = await wake(sequence);
+    runs.add((await client.workflow.getHandle(workflowId).describe()).runId);
+    await until(async () => (await statuses(sequence)).SENT === (n + 1) * 100);
+    expect((await statuses(sequence)).QUEUED ?? 0).toBe(300 - (n + 1) * 100);
+  }
+  let actions = 0;
+  for (const runId of runs) {
+    const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    actions += (events ?? []).filter(
+      (event) =>
+        event.workflowExecutionStartedEventAttributes ||
+        event.activityTaskScheduledEventAttributes ||
+        event.timerStartedEventAttributes ||
+        event.workflowExecutionSignaledEventAttributes,
+    ).length;
+  }
+  expect(actions).toBeGreaterThan(3);
+  expect(actions / 300).toBeLessThanOrEqual(0.05);
+  const senders = server.accepted.filter((message) => message.to.startsWith('many'));
+  expect(senders).toHaveLength(300);
+  expect(new Set(senders.map((message) => message.from)).size).toBe(100);
+  expect(server.duplicates()).toEqual([]);
+}, 180_000);
