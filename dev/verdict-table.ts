@@ -13,6 +13,7 @@ const CLEAR: Omit<Facts, 'messageClass'> = {
   suppression: null,
   consent: 'granted',
   categorySubscribed: true,
+  frequency: null,
   slotUntil: null,
   optInMails: [],
 };
@@ -44,6 +45,10 @@ const SITUATIONS: readonly [what: string, change: Partial<Facts>][] = [
   ['consent is asked for but not given', { consent: 'pending' }],
   ['consent was denied or withdrawn', { consent: 'denied' }],
   ['the contact has left the category', { categorySubscribed: false }],
+  [
+    'the contact has had its message of the category for the day, week or month',
+    { frequency: { limit: 'DAILY', zone: 'UTC', lastAt: BEFORE } },
+  ],
   ['three opt-in mails went to the address in the last 24 hours', { optInMails: [BEFORE, BEFORE, BEFORE] }],
 ];
 

@@ -7,9 +7,10 @@ import {
   type RefusedRow,
   writeClaim,
 } from '../../db/delivery/claim';
-import { toFacts } from '../../db/delivery/facts';
+import { toFacts, toFrequency } from '../../db/delivery/facts';
+import { type FrequencyMail, lockFrequencies, takeFrequencyUnits } from '../../db/delivery/frequency';
 import { takeOptInUnits } from '../../db/delivery/opt-in-limit';
-import { type CapacityLimit, type CapacityUnit, judge } from '../../domain/delivery';
+import { type CapacityLimit, type CapacityUnit, judge, judgeFrequency } from '../../domain/delivery';
 import type { Logger } from '../../platform/log';
 import type { Database } from '../../platform/postgres';
 import type { Candidate } from './candidate';
@@ -24,7 +25,7 @@ export interface ClaimRequest {
   streamId: string;
   processId: string;
   counterSlot: number;
-  route: ChosenRoute;
+  route: Pick<ChosenRoute, 'routeId' | 'reason' | 'rateLimit' | 'caps'>;
   candidates: Candidate[];
   /** The workspace's local date: key of daily capacity. */
   today: (now: Date) => string;
@@ -81,7 +82,10 @@ export async function claimGroup(db: Database, log: Logger, request: ClaimReques
         else if (row.contact_version === candidate.due.contact_version) passed.push({ candidate, row });
       }
       const limited = await withinOptInLimit(tx, request.workspaceId, passed, refused, now);
-      const capacity = await withinCapacity(tx, request, limited, now);
+      const wanted = await withinFrequency(tx, request.workspaceId, limited, refused, now);
+      const capacity = await withinCapacity(tx, request, wanted, now);
+      const counted = capacity.claimed.flatMap(frequencyMailOf);
+      if (counted.length > 0) await takeFrequencyUnits(tx, request.workspaceId, counted, now);
       const claim: Claim = {
         claimId,
         claimedAt: now,
@@ -169,6 +173,40 @@ async function withinOptInLimit(
     const until = new Date(now.getTime() + 3_600_000);
     refused.push({ sourceId: row.source_id, id: row.id, verdict: { kind: 'DEFER', reason: 'OPT_IN_LIMIT', until } });
     return false;
+  });
+}
+
+function frequencyMailOf({ row }: Claimed): FrequencyMail[] {
+  if (row.frequency === null || row.contact_id === null) return [];
+  const { source_id: sourceId, id: deliveryId, contact_id: contactId, frequency } = row;
+  return [{ sourceId, deliveryId, contactId, categoryId: frequency.category_id }];
+}
+
+/**
+ * Looks again under a lock at contacts who want few messages of a category: between the facts and the lock another claim
+ * may have taken the period. Only those cost statements.
+ */
+async function withinFrequency(
+  tx: Transaction,
+  workspaceId: string,
+  passed: Claimed[],
+  refused: RefusedRow[],
+  now: Date,
+): Promise<Claimed[]> {
+  const mails = passed.flatMap(frequencyMailOf);
+  if (mails.length === 0) return passed;
+  const lastAt = await lockFrequencies(tx, workspaceId, mails);
+  const taken = new Set<string>();
+  return passed.filter((claimed) => {
+    const { row } = claimed;
+    const [mail] = frequencyMailOf(claimed);
+    if (!mail || row.frequency === null) return true;
+    const period = `${mail.contactId} ${mail.categoryId}`;
+    const last = taken.has(period) ? now : (lastAt.get(row.id) ?? null);
+    const verdict = judgeFrequency(row.message_class, { ...toFrequency(row.frequency), lastAt: last }, now);
+    if (verdict.kind === 'OK') taken.add(period);
+    else refused.push({ sourceId: row.source_id, id: row.id, verdict });
+    return verdict.kind === 'OK';
   });
 }
 

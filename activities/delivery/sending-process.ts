@@ -179,6 +179,7 @@ export class SendingProcess {
           }
         : null,
       units: claim.units,
+      hasFrequencyUnit: row.frequency !== null,
     };
     this.settler.add(settled, context.processId, () => {
       this.window.give(1);

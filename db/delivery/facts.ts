@@ -1,5 +1,15 @@
 import type { SendWindow } from '../../domain/campaigns';
-import type { AddressStatus, ConsentStatus, Facts, MessageClass, SourceType, StreamState } from '../../domain/delivery';
+import type {
+  AddressStatus,
+  ConsentStatus,
+  Facts,
+  Frequency,
+  MessageClass,
+  SourceType,
+  StreamState,
+} from '../../domain/delivery';
+import { canonicalTimeZone } from '../../domain/shared/zones';
+import type { FrequencyRow } from './frequency';
 
 /**
  * The columns and joins that turn rows named `row` into facts. One text for the claim (locked rows) and for
@@ -27,6 +37,12 @@ export const FACTS_COLUMNS = `
   coalesce(c.email_hash, row.address_hash) AS email_hash,
   k.status AS consent,
   coalesce(p.subscribed, true) AS category_subscribed,
+  CASE WHEN p.frequency <> 'IMMEDIATE' AND row.class IN ('journey', 'bulk') THEN (
+    SELECT jsonb_build_object('limit', p.frequency, 'zone', coalesce(c.time_zone, w.time_zone), 'category_id', m.category_id,
+      'last_ms', (SELECT extract(epoch FROM max(f.taken_at)) * 1000 FROM frequency_units f
+        WHERE f.workspace_id = row.workspace_id AND f.contact_id = row.contact_id AND f.category_id = m.category_id
+          AND f.delivery_id IS DISTINCT FROM row.id))
+    FROM workspaces w WHERE w.id = row.workspace_id) END AS frequency,
   sa.reason AS address_suppression, sd.reason AS domain_suppression,
   CASE WHEN row.class = 'opt-in' THEN ARRAY(
     SELECT taken_at FROM opt_in_mails o WHERE o.workspace_id = row.workspace_id
@@ -69,10 +85,16 @@ export interface FactsRow {
   email_hash: Buffer | null;
   consent: ConsentStatus | null;
   category_subscribed: boolean;
+  frequency: FrequencyRow | null;
   address_suppression: 'BOUNCE' | 'COMPLAINT' | 'MANUAL' | null;
   domain_suppression: 'BOUNCE' | 'COMPLAINT' | 'MANUAL' | null;
   slot_until: Date | null;
   opt_in_mails: Date[] | null;
+}
+
+/** A limit in the words of the rules. A zone that the runtime does not know counts as UTC. */
+export function toFrequency({ limit, zone, last_ms }: FrequencyRow): Frequency {
+  return { limit, zone: canonicalTimeZone(zone) ?? 'UTC', lastAt: last_ms === null ? null : new Date(last_ms) };
 }
 
 /** The facts in the words of the rules. */
@@ -93,6 +115,7 @@ export function toFacts(row: FactsRow): Facts {
         : null,
     consent: row.consent,
     categorySubscribed: row.category_subscribed,
+    frequency: row.frequency && toFrequency(row.frequency),
     slotUntil: row.slot_until,
     optInMails: row.opt_in_mails ?? [],
   };

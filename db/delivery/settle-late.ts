@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg';
 import { one, sql } from '../../platform/postgres';
 import { retakeUnits, returnUnits, unitsOfClaims } from './capacity';
 import { countStream, OTHER_SLOT } from './claim';
+import { returnFrequencyUnits } from './frequency';
 
 /** A truth that comes after its group was closed. */
 export interface LateTruth {
@@ -80,6 +81,7 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
     cancelled: status === 'CANCELLED' ? 1 : 0,
   });
   // Last in the transaction, as in a claim: nobody waits long for the counter's row.
+  if (returns) await returnFrequencyUnits(tx, truth.workspaceId, [truth.deliveryId]);
   await retakeUnits(tx, retaken);
   if (returns && row.cap_date) {
     await returnUnits(tx, await unitsOfClaims(tx, ofClaim));

@@ -2,6 +2,7 @@ import type { CapacityUnit, OutcomeReason, Settlement } from '../../domain/deliv
 import type { Database } from '../../platform/postgres';
 import { returnUnits } from './capacity';
 import { countStream, SETTLE_SLOT } from './claim';
+import { returnFrequencyUnits } from './frequency';
 
 /** One row's outcome, ready to be written. */
 export interface RowSettlement {
@@ -18,6 +19,8 @@ export interface RowSettlement {
   attempt: { number: number; smtpCode: number | null; enhancedCode: string | null; diagnostic: string } | null;
   /** Units to give back when the row returns to the queue. */
   units: readonly CapacityUnit[];
+  /** It has taken its contact's day, week or month, which returns with it, too. */
+  hasFrequencyUnit: boolean;
 }
 
 /** A group's counts as the channel counted them, independent of the rows. */
@@ -106,10 +109,16 @@ export async function settleRows(db: Database, processId: string, rows: RowSettl
       });
     }
     await writeAttempts(tx, applied);
-    await returnUnits(
-      tx,
-      applied.filter((row) => ['QUEUED', 'CANCELLED'].includes(status(row))),
-    );
+    const returned = applied.filter((row) => ['QUEUED', 'CANCELLED'].includes(status(row)));
+    for (const [workspaceId, ofWorkspace] of groupBy(returned, (row) => row.workspaceId)) {
+      const counted = ofWorkspace.filter((row) => row.hasFrequencyUnit);
+      await returnFrequencyUnits(
+        tx,
+        workspaceId,
+        counted.map((row) => row.id),
+      );
+    }
+    await returnUnits(tx, returned);
     return { late: rows.filter((row) => !done.has(row.id)) };
   });
 }

@@ -1,4 +1,5 @@
 import type { SendWindow } from '../campaigns';
+import type { Frequency } from './frequency';
 import type { MessageClass } from './ledger';
 
 export type StreamState = 'WAITING' | 'ACTIVE' | 'PAUSED' | 'CANCELLED';
@@ -32,6 +33,8 @@ export interface Facts {
   consent: ConsentStatus | null;
   /** False when the contact left the message's preference category. */
   categorySubscribed: boolean;
+  /** Null: the contact takes messages of the category as they come, or the class is not bound by it. */
+  frequency: Frequency | null;
   /** When the window of a planned row's slot closes; null = the row has no slot. */
   slotUntil: Date | null;
   /** Opt-in mails begun to this address in the last 24 hours, oldest first. */

@@ -2,6 +2,7 @@ export * from './breaker';
 export * from './capacity';
 export * from './contract';
 export * from './facts';
+export * from './frequency';
 export * from './ledger';
 export * from './outcome';
 export * from './throttle';

@@ -1,5 +1,6 @@
 import { nextOpening } from '../campaigns';
 import type { Facts } from './facts';
+import { type Frequency, isUsedUp, nextPeriod } from './frequency';
 import type { MessageClass } from './ledger';
 
 /** Why a row was failed, cancelled or put off by a check. Stable: shown to users and counted in reports. */
@@ -21,6 +22,7 @@ export type VerdictReason =
   | 'CONSENT_MISSING'
   | 'CONSENT_DENIED'
   | 'CATEGORY_UNSUBSCRIBED'
+  | 'FREQUENCY_LIMIT'
   | 'OPT_IN_LIMIT'
   /** The template cannot be rendered for this recipient. */
   | 'RENDERING_FAILED';
@@ -55,7 +57,7 @@ const MARKETING: readonly MessageClass[] = ['journey', 'bulk'];
 
 /**
  * The verdict registry, in the order of the design (section 4, "Verdicts"). Checks whose data do not exist yet
- * (frequency, quiet hours) are absent and are added with their data; sender, breaker and capacity belong to the
+ * (quiet hours) are absent and are added with their data; sender, breaker and capacity belong to the
  * route and are judged once per group, not per recipient.
  */
 export const CHECKS: readonly Check[] = [
@@ -149,6 +151,12 @@ export const CHECKS: readonly Check[] = [
     judge: ({ categorySubscribed }) => (categorySubscribed ? OK : { kind: 'FAIL', reason: 'CATEGORY_UNSUBSCRIBED' }),
   },
   {
+    name: 'frequency',
+    classes: MARKETING,
+    judge: ({ frequency, messageClass }, now) =>
+      frequency === null ? OK : judgeFrequency(messageClass, frequency, now),
+  },
+  {
     name: 'opt-in limit',
     classes: ['opt-in'],
     judge: ({ optInMails }, now) => {
@@ -159,6 +167,16 @@ export const CHECKS: readonly Check[] = [
     },
   },
 ];
+
+/**
+ * A contact's day, week or month has had its message of the category. What comes by itself (bulk) is left out for this
+ * contact, else a backlog of old news would wait for it; a step of a journey waits for the next period.
+ */
+export function judgeFrequency(messageClass: MessageClass, frequency: Frequency, now: Date): Verdict {
+  if (!isUsedUp(frequency, now)) return OK;
+  if (messageClass === 'bulk') return { kind: 'FAIL', reason: 'FREQUENCY_LIMIT' };
+  return { kind: 'DEFER', reason: 'FREQUENCY_LIMIT', until: nextPeriod(frequency.limit, frequency.zone, now) };
+}
 
 /** The first check that is not OK decides. Pure: the same facts and moment give the same verdict, always. */
 export function judge(facts: Facts, now: Date): Verdict {

@@ -156,6 +156,9 @@ const contactSpec = fc.record({
     maxLength: 3,
   }),
   categories: fc.array(fc.constantFrom(null, null, true, false), { minLength: 3, maxLength: 3 }),
+  frequency: fc.constantFrom('IMMEDIATE', 'IMMEDIATE', 'DAILY', 'WEEKLY', 'MONTHLY'),
+  /** Since the last message of each category. */
+  lastHours: fc.constantFrom(null, 1, 40, 400, 2_000),
   campaign: fc.nat(59),
   rowExpiresInHours: fc.constantFrom(null, null, null, null, -1, 1),
   /** Whether the row is there when the explanation is asked for, or only when the claim comes. */
@@ -230,10 +233,16 @@ test(`explains as the claim decides, for ${CONTACTS} random contacts`, async () 
       FROM unnest(${contactIds}::uuid[], ${contacts.map((spec) => spec.consents[n])}::text[]) AS t (id, status)
       WHERE status IS NOT NULL`);
     await api.db.query(sql`
-      INSERT INTO category_preferences (workspace_id, contact_id, category_id, subscribed, source)
-      SELECT ${ws}, id, ${categories[n]}, subscribed, 'API'
-      FROM unnest(${contactIds}::uuid[], ${contacts.map((spec) => spec.categories[n])}::bool[]) AS t (id, subscribed)
+      INSERT INTO category_preferences (workspace_id, contact_id, category_id, subscribed, frequency, source)
+      SELECT ${ws}, id, ${categories[n]}, subscribed, frequency, 'API'
+      FROM unnest(${contactIds}::uuid[], ${contacts.map((spec) => spec.categories[n])}::bool[],
+        ${contacts.map((spec) => spec.frequency)}::text[]) AS t (id, subscribed, frequency)
       WHERE subscribed IS NOT NULL`);
+    await api.db.query(sql`
+      INSERT INTO frequency_units (workspace_id, contact_id, category_id, source_id, delivery_id, taken_at)
+      SELECT ${ws}, id, ${categories[n]}, ${uuidv7()}, gen_random_uuid(), sally_now() - hours * interval '1 hour'
+      FROM unnest(${contactIds}::uuid[], ${contacts.map((spec) => spec.lastHours)}::int[]) AS t (id, hours)
+      WHERE hours IS NOT NULL`);
   }
   const indexes = contacts.map((_, index) => index);
   const materialise = (list: number[]) =>
@@ -299,6 +308,7 @@ test(`explains as the claim decides, for ${CONTACTS} random contacts`, async () 
     'CONSENT_MISSING',
     'CONTACT_ERASED',
     'EXPIRED',
+    'FREQUENCY_LIMIT',
     'OK',
     'OUTSIDE_SEND_WINDOW',
     'SOURCE_CANCELLED',

@@ -231,6 +231,7 @@ class Ledger {
         providerMessageId: null,
         attempt: null,
         units: claim.units,
+        hasFrequencyUnit: false,
       };
     });
     const { late } = await settleRows(api.db, this.processId, settlements);
