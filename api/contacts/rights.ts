@@ -8,6 +8,7 @@ import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route
 import { cutPage, decodeIdCursor, id, moment, pageOf, pageQuery, workflowReference, z } from '../http/schemas';
 import { exportRoutes } from './export';
 import { CONTACTS, contactParams } from './schemas';
+import { timelineRoutes } from './timeline';
 
 const TAG = 'Data rights';
 const ERASURES = '/workspaces/{ws}/erasures';
@@ -134,5 +135,11 @@ const listAllErasures = defineRoute({
   },
 });
 
-/** Operations about data rights. */
-export const rightsRoutes: AnyRoute[] = [deleteContact, getErasure, listAllErasures, ...exportRoutes];
+/** Operations about data rights, and about what is known of one person. */
+export const rightsRoutes: AnyRoute[] = [
+  deleteContact,
+  getErasure,
+  listAllErasures,
+  ...exportRoutes,
+  ...timelineRoutes,
+];

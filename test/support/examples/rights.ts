@@ -33,6 +33,7 @@ export const rightsExamples: Examples = {
   deleteContact: async (world) => ({ params: { contact_id: await world.contact() } }),
   getErasure: async (world) => ({ params: { erasure_id: await anErasure(world) } }),
   listErasures: () => ({}),
+  getContactTimeline: async (world) => ({ params: { contact_id: await world.contact() }, query: { kinds: 'consent' } }),
   createExport: async (world) => ({ body: { format: 'ndjson', audience_id: await world.audience() } }),
   exportContact: async (world) => ({ params: { contact_id: await world.contact() } }),
   listExports: () => ({}),
