@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { startTestApi, type TestApi } from '../support/api';
 import { CampaignWorld } from '../support/campaign-world';
+import { API_RIGS } from '../support/provider-rigs';
+import { ScriptedHttpServer } from '../support/scripted-http-server';
 import { ScriptedSmtpServer, type StepContext } from '../support/scripted-smtp-server';
 import {
   processEnvironment,
@@ -199,4 +201,68 @@ describe('a campaign', () => {
     const alerts = await world.db.query('SELECT resolved_at FROM alerts WHERE cause = $1', [provider]);
     expect(alerts.rows).toEqual([{ resolved_at: expect.any(Date) }]);
   }, 90_000);
+});
+
+describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('a campaign by the API of %s', (_name, rig) => {
+  test('goes to everybody once, each with its tag', async () => {
+    const server = await ScriptedHttpServer.start();
+    try {
+      let taken = 0;
+      server.reply = (request) => {
+        taken += 1;
+        return rig.says('accepted', request, `id ${taken}`);
+      };
+      counter += 1;
+      const body = { name: `API ${counter}`, ...rig.provider(server.url) };
+      const made = await api.request('post', base, { token: api.tokens.operator, body });
+      expect(made.status).toBe(201);
+      providers.push(made.body.id);
+      await known();
+      const before = fallback.accepted.length;
+      const runId = await world.startCampaign(CONTENT);
+      await allSent(runId);
+      expect(fallback.accepted).toHaveLength(before);
+
+      const arrived = server.requests.flatMap((request) => rig.arrived(request));
+      expect(arrived).toHaveLength(CONTACTS);
+      const { rows } = await world.db.query<{ tag: string; provider_message_id: string }>(
+        `SELECT replace(source_id || '.' || id, '-', '') AS tag, provider_message_id FROM deliveries WHERE source_id = $1`,
+        [runId],
+      );
+      expect(new Set(arrived.map(({ correlation }) => correlation))).toEqual(new Set(rows.map(({ tag }) => tag)));
+      expect(rows.every((row) => /^id \d+$/.test(row.provider_message_id))).toBe(true);
+      // The personal part arrived whichever way the message was put together.
+      const text = arrived[0]?.mime?.toString('utf8') ?? JSON.stringify(arrived[0]?.parts);
+      expect(text).toContain('Unsubscribe');
+      expect(text).toContain('List-Unsubscribe-Post');
+    } finally {
+      await server.stop();
+    }
+  }, 60_000);
+
+  test('whose key is refused harms nobody and goes on with the right one', async () => {
+    const server = await ScriptedHttpServer.start();
+    try {
+      let good = false;
+      server.reply = (request) => rig.says(good ? 'accepted' : 'bad-credentials', request);
+      counter += 1;
+      const body = { name: `API ${counter}`, ...rig.provider(server.url) };
+      const made = await api.request('post', base, { token: api.tokens.operator, body });
+      providers.push(made.body.id);
+      await known();
+      const runId = await world.startCampaign(CONTENT);
+      await until(async () => (await show(made.body.id)).breaker.state === 'OPEN');
+      expect((await show(made.body.id)).breaker.reason).toBe('AUTHENTICATION');
+      good = true;
+      await change(made.body.id, { credentials: rig.provider(server.url).credentials });
+      await allSent(runId);
+      const { rows } = await world.db.query<{ attempts: number }>(
+        'SELECT max(attempts)::int AS attempts FROM deliveries WHERE source_id = $1',
+        [runId],
+      );
+      expect(rows).toEqual([{ attempts: 0 }]);
+    } finally {
+      await server.stop();
+    }
+  }, 60_000);
 });

@@ -45,6 +45,8 @@ export interface Arrived {
 export interface Rig {
   name: string;
   connect(options: RigOptions): Connector;
+  /** The same as a provider of a workspace: body of its creation without a name. */
+  provider(endpoint: string): { provider_type: string; settings: object; credentials: Record<string, string> };
   /** The answer of the provider's API to one sending request. `id` is the provider's own id of the message. */
   says(said: Said, request: ReceivedRequest, id?: string): HttpReply;
   /** The answer to the request of a check. */
@@ -66,6 +68,11 @@ const RETRY = { 'Retry-After': '7' };
 const ses: Rig = {
   name: 'SES',
   sandbox: false,
+  provider: (endpoint) => ({
+    provider_type: 'SES',
+    settings: { region: 'eu-central-1', endpoint, configuration_set: 'bulk' },
+    credentials: { access_key_id: 'AKIAEXAMPLE', secret_access_key: API_KEY },
+  }),
   connect: (options) =>
     createSesConnector({
       region: 'eu-central-1',
@@ -131,6 +138,11 @@ const ses: Rig = {
 const sendgrid: Rig = {
   name: 'SendGrid',
   sandbox: true,
+  provider: (endpoint) => ({
+    provider_type: 'SENDGRID',
+    settings: { endpoint, ip_pool: 'bulk' },
+    credentials: { api_key: API_KEY },
+  }),
   connect: (options) =>
     createSendgridConnector({
       endpoint: options.endpoint,
@@ -204,6 +216,11 @@ const sendgrid: Rig = {
 const mailgun: Rig = {
   name: 'Mailgun',
   sandbox: true,
+  provider: (endpoint) => ({
+    provider_type: 'MAILGUN',
+    settings: { endpoint, domain: 'mg.acme.example', ip_pool: 'pool-1' },
+    credentials: { api_key: API_KEY },
+  }),
   connect: (options) =>
     createMailgunConnector({
       endpoint: options.endpoint,
@@ -264,6 +281,11 @@ const mailgun: Rig = {
 const postmark: Rig = {
   name: 'Postmark',
   sandbox: true,
+  provider: (endpoint) => ({
+    provider_type: 'POSTMARK',
+    settings: { endpoint, message_stream: 'broadcast' },
+    credentials: { server_token: API_KEY },
+  }),
   connect: (options) =>
     createPostmarkConnector({
       endpoint: options.endpoint,

@@ -4,6 +4,8 @@ import { FailureInterceptor } from '../../activities/runtime/failure-interceptor
 import { createSenderActivities } from '../../activities/senders';
 import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
 import { startTestApi, type TestApi } from '../support/api';
+import { API_RIGS } from '../support/provider-rigs';
+import { ScriptedHttpServer } from '../support/scripted-http-server';
 import { type Answer, ScriptedSmtpServer, type StepContext } from '../support/scripted-smtp-server';
 import { temporalAddress, workflowBundle } from '../support/stack';
 
@@ -153,6 +155,35 @@ describe('checkProvider', () => {
       }
     });
   });
+
+  test.each(API_RIGS.map((rig) => [rig.name, rig] as const))(
+    'asks the API of %s, and stores neither key nor echo',
+    async (_name, rig) => {
+      const server = await ScriptedHttpServer.start();
+      try {
+        const provider = rig.provider(server.url);
+        server.reply = () => rig.checks(true);
+        const good = await checked(provider);
+        expect(good.result).toEqual({ status: 'OK', cause: null });
+        expect(good.provider).toMatchObject({ last_check_status: 'OK', last_error: null });
+        const secrets = Object.values(provider.credentials);
+        server.reply = () => ({
+          status: 403,
+          json: { message: `no ${secrets.join(' ')} for postmaster@relay.example` },
+        });
+        const bad = await checked(provider);
+        expect(bad.result).toEqual({ status: 'FAILED', cause: 'authentication' });
+        expect(bad.provider.last_error).toMatch(/^The server refused the log-in\. .*no \[secret\]/);
+        for (const words of [good.text, good.history, bad.text, bad.history]) {
+          for (const secret of secrets) expect(words).not.toContain(secret);
+          expect(words).not.toContain('relay.example');
+        }
+        expect(server.requests.every((request) => request.method === 'GET')).toBe(true);
+      } finally {
+        await server.stop();
+      }
+    },
+  );
 
   test('is harmless when its activity runs again', async () => {
     await withServer({}, async (server) => {
