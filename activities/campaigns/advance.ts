@@ -8,6 +8,7 @@ import {
   moveRun,
   type RunRow,
   raiseApprovalAlert,
+  raiseAudienceAlert,
 } from '../../db/campaigns';
 import { findMessage, isIntact } from '../../db/content';
 import { writeAudit } from '../../db/workspace';
@@ -15,6 +16,7 @@ import type { CampaignRunCounts, CampaignRunInput, CampaignRunStep } from '../..
 import { campaignDeliveryDuration } from '../../platform/metrics';
 import type { Queryable } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
+import { audienceState } from './audience';
 
 /** What a run's workflow is told: what to do, and counts for people who look at it. */
 export interface CampaignRunProgress {
@@ -53,8 +55,11 @@ async function nextStep(deps: ActivityDependencies, run: RunRow): Promise<Campai
 async function begin(deps: ActivityDependencies, run: RunRow): Promise<CampaignRunStep> {
   const message = await findMessage(deps.db, run.workspace_id, run.message_id);
   const valid = message?.approval === 'APPROVED' && message.sha256 === run.sha256 && isIntact(message);
+  const audience = valid && message.audience ? await audienceState(deps, run, message.audience) : 'ready';
+  if (audience === 'calculating') return { step: 'wait-for-time', status: run.status, waitMs: 1_000 };
+  const stopReason = valid ? (audience === 'ready' ? null : audience) : 'APPROVAL_VOID';
   const status = await deps.db.transaction(async (tx) => {
-    if (valid && (await beginRun(tx, run.workspace_id, run.id))) {
+    if (stopReason === null && (await beginRun(tx, run.workspace_id, run.id))) {
       await auditRun(tx, run, 'campaign.begin', 'SENDING');
       await appendRunEvent(tx, 'campaign_launched', run);
       return 'SENDING';
@@ -67,18 +72,22 @@ async function begin(deps: ActivityDependencies, run: RunRow): Promise<CampaignR
       to: 'PAUSED',
       stream: 'PAUSED',
       begun: false,
-      stopReason: 'APPROVAL_VOID',
+      stopReason: stopReason ?? 'APPROVAL_VOID',
     });
     if (!stopped) return 'CHANGED';
-    await auditRun(tx, run, 'campaign.stop', 'PAUSED', { stop_reason: 'APPROVAL_VOID' });
-    await raiseApprovalAlert(tx, run);
+    await auditRun(tx, run, 'campaign.stop', 'PAUSED', { stop_reason: stopReason });
+    if (stopReason === 'AUDIENCE_CHANGED' || stopReason === 'AUDIENCE_UNAVAILABLE') {
+      await raiseAudienceAlert(tx, run, stopReason);
+    } else {
+      await raiseApprovalAlert(tx, run);
+    }
     return 'PAUSED';
   });
   if (status === 'SENDING') {
     return { step: 'materialise', status };
   }
   return status === 'PAUSED'
-    ? { step: 'wait-for-resume', status, reason: 'APPROVAL_VOID' }
+    ? { step: 'wait-for-resume', status, reason: stopReason ?? 'APPROVAL_VOID' }
     : { step: 'wait-for-time', status: run.status, waitMs: 0 };
 }
 

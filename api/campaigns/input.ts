@@ -8,6 +8,7 @@ import {
 import { findTemplate } from '../../db/content';
 import { findIdentity, findPool, missingProviders } from '../../db/senders';
 import { canonicalHash } from '../../domain/content';
+import { requireConditions } from '../audiences';
 import { invalidField, Problem } from '../http/problem';
 import type { WorkspaceContext } from '../http/route';
 import type { CampaignInput } from './schemas';
@@ -40,6 +41,7 @@ const NOTHING: CampaignContent & CampaignDetails = {
   include_audiences: [],
   exclude_audiences: [],
   all_consented: false,
+  audience_conditions: null,
   tracking: true,
 };
 
@@ -76,11 +78,17 @@ export async function applyInput(
     include_audiences: input.audiences?.include ?? old.include_audiences,
     exclude_audiences: input.audiences?.exclude ?? old.exclude_audiences,
     all_consented: input.all_consented ?? old.all_consented,
+    audience_conditions: await conditionsOf(context, old, input),
     tracking: input.tracking ?? old.tracking,
   };
   await check(context, after, input);
   await checkRouting(context, after, input);
   return after;
+}
+
+async function conditionsOf(context: WorkspaceContext, old: CampaignContent, { audience_conditions }: CampaignInput) {
+  if (audience_conditions === undefined) return old.audience_conditions;
+  return audience_conditions === null ? null : requireConditions(context, audience_conditions, 'audience_conditions');
 }
 
 async function resolve(context: WorkspaceContext, before: CampaignRow | null, input: CampaignInput) {
@@ -174,11 +182,20 @@ async function checkRouting(context: WorkspaceContext, after: CampaignContent, i
 export function pinnedPart(campaign: CampaignContent): CampaignContent {
   const { template_id, subject, html, text, preview_text, template_context, from_name, from_email, reply_to } =
     campaign;
-  const { category_id, purpose_id, include_audiences, exclude_audiences, all_consented, tracking } = campaign;
+  const {
+    category_id,
+    purpose_id,
+    include_audiences,
+    exclude_audiences,
+    all_consented,
+    audience_conditions,
+    tracking,
+  } = campaign;
   const { sending_pool_id, sending_identity_id, routing_config } = campaign;
   return {
     ...{ template_id, subject, html, text, preview_text, template_context, from_name, from_email, reply_to },
-    ...{ category_id, purpose_id, include_audiences, exclude_audiences, all_consented, tracking },
+    ...{ category_id, purpose_id, include_audiences, exclude_audiences, all_consented, audience_conditions },
+    tracking,
     ...{ sending_pool_id, sending_identity_id, routing_config },
   };
 }

@@ -3,6 +3,7 @@ import { CAMPAIGN_STATES, sendWindowProblems } from '../../domain/campaigns';
 import { normaliseEmail } from '../../domain/contacts';
 import { headerTextProblem } from '../../domain/content';
 import { ROUTING_STRATEGIES } from '../../domain/senders';
+import { conditionTree } from '../audiences';
 import { bodyTemplate, contextValues, subjectTemplate, warning } from '../content';
 import { headerText, id, moment, plainText, workflowReference, z } from '../http/schemas';
 
@@ -92,6 +93,10 @@ const fields = {
   purpose: key.nullable().openapi({ description: 'Key of the purpose whose consent is needed. Default: newsletter.' }),
   audiences: z.strictObject({ include: audienceIds.default([]), exclude: audienceIds.default([]) }),
   all_consented: z.boolean().openapi({ description: 'All contacts with a granted consent, instead of audiences.' }),
+  audience_conditions: conditionTree.nullable().openapi({
+    description:
+      'Conditions that narrow the audiences, or all contacts where nothing is included. Approved with the message; judged when the run begins.',
+  }),
   send_window: sendWindow.nullable(),
   tracking: z.boolean().openapi({ description: 'Opens and clicks.' }),
   expires_at: moment.nullable().openapi({ description: 'What has not been sent by then fails.' }),
@@ -111,7 +116,10 @@ export const campaignDocument = z
     campaign_type: z.literal('ONE_TIME'),
     channel: z.literal('email'),
     status: z.enum(CAMPAIGN_STATES),
-    stop_reason: z.string().nullable().openapi({ description: 'Why Sally itself stopped it: APPROVAL_VOID.' }),
+    stop_reason: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Why Sally itself stopped it: APPROVAL_VOID, AUDIENCE_CHANGED, AUDIENCE_UNAVAILABLE.' }),
     goals: z.array(z.string()),
     tags: z.array(z.string()),
     notes: z.string(),
@@ -131,6 +139,7 @@ export const campaignDocument = z
     purpose: z.string().nullable(),
     audiences: z.object({ include: z.array(z.uuid()), exclude: z.array(z.uuid()) }),
     all_consented: z.boolean(),
+    audience_conditions: conditionTree.nullable(),
     send_window: z
       .object({ start: z.string(), end: z.string(), timezone: z.string(), weekdays: z.array(z.number()).optional() })
       .nullable(),
@@ -195,6 +204,7 @@ export function toCampaign(row: CampaignRow, stats: CampaignStats | undefined) {
     purpose: row.purpose_key,
     audiences: { include: row.include_audiences, exclude: row.exclude_audiences },
     all_consented: row.all_consented,
+    audience_conditions: row.audience_conditions,
     send_window: row.send_window,
     tracking: row.tracking,
     expires_at: row.expires_at?.toISOString() ?? null,

@@ -1,3 +1,4 @@
+import { audienceDefinitions } from '../../db/audiences';
 import { type CampaignRow, rearmWaitingRun, setCampaignMessage } from '../../db/campaigns';
 import {
   decide,
@@ -10,7 +11,9 @@ import {
   messageHash,
   workspaceLayer,
 } from '../../db/content';
+import { dependenciesOf } from '../../domain/audiences';
 import { campaignConstants, trackableConstants } from '../../domain/content';
+import { requireConditions } from '../audiences';
 import { lintContent, messageDocument, sandboxed, showMessage, toSource } from '../content';
 import { invalidField, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
@@ -90,6 +93,8 @@ export async function freezeCampaign(
         include: campaign.include_audiences,
         exclude: campaign.exclude_audiences,
         allConsented: campaign.all_consented,
+        ...(campaign.audience_conditions === null ? {} : { conditions: campaign.audience_conditions }),
+        ...(await frozenDefinitions(context, campaign)),
       },
       compiled,
     },
@@ -97,9 +102,25 @@ export async function freezeCampaign(
   };
 }
 
+/** What dynamic audiences mean, so that the approval pins it; and that the campaign's own conditions still can be asked. */
+async function frozenDefinitions(context: WorkspaceContext, campaign: CampaignRow) {
+  const { tx, workspaceId } = context;
+  if (campaign.audience_conditions)
+    await requireConditions(context, campaign.audience_conditions, 'audience_conditions');
+  const definitions = await audienceDefinitions(tx, workspaceId, [
+    ...campaign.include_audiences,
+    ...campaign.exclude_audiences,
+    ...(campaign.audience_conditions ? dependenciesOf(campaign.audience_conditions).usesAudiences : []),
+  ]);
+  return Object.keys(definitions).length === 0 ? {} : { definitions };
+}
+
 function checkAudience(campaign: CampaignRow): void {
-  if (!campaign.all_consented && campaign.include_audiences.length === 0) {
-    throw invalidField('audiences/include', 'Nobody would get this: include an audience, or set all_consented.');
+  if (!campaign.all_consented && campaign.include_audiences.length === 0 && campaign.audience_conditions === null) {
+    throw invalidField(
+      'audiences/include',
+      'Nobody would get this: include an audience, set all_consented, or give audience_conditions.',
+    );
   }
   if (!campaign.purpose_id) throw invalidField('purpose', 'A campaign needs a purpose that recipients consented to.');
 }

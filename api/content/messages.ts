@@ -12,6 +12,7 @@ import {
 } from '../../db/content';
 import { approvalRefusal } from '../../domain/campaigns';
 import { ROUTING_STRATEGIES } from '../../domain/senders';
+import { conditionTree } from '../audiences';
 import { notFound, Problem, wrongState } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, problemDocument, z } from '../http/schemas';
@@ -58,7 +59,12 @@ export const messageDocument = summary
     category_id: z.uuid().nullable(),
     purpose_id: z.uuid().nullable(),
     audience: z
-      .object({ include: z.array(z.uuid()), exclude: z.array(z.uuid()), all_consented: z.boolean() })
+      .object({
+        include: z.array(z.uuid()),
+        exclude: z.array(z.uuid()),
+        all_consented: z.boolean(),
+        conditions: conditionTree.nullable(),
+      })
       .nullable(),
     template_context: z.record(z.string(), z.unknown()),
     tracking: z.boolean(),
@@ -110,6 +116,7 @@ export function toMessageDocument(message: FrozenMessage, approvals: ApprovalRow
             include: message.audience.include,
             exclude: message.audience.exclude,
             all_consented: message.audience.allConsented,
+            conditions: message.audience.conditions ?? null,
           },
     template_context: message.templateContext,
     tracking: message.tracking,

@@ -126,6 +126,36 @@ export async function wouldBeCircular(
   return row?.circular ?? false;
 }
 
+/** Hashes of the definitions of those of `ids` that are dynamic. */
+export async function audienceDefinitions(
+  db: Queryable,
+  workspaceId: string,
+  ids: readonly string[],
+): Promise<Record<string, string>> {
+  const rows = await many<{ id: string; sha256: string }>(
+    db,
+    sql`SELECT id, definition_sha256 AS sha256 FROM audiences
+        WHERE workspace_id = ${workspaceId} AND type = 'DYNAMIC' AND id = ANY (${ids}::uuid[])`,
+  );
+  return Object.fromEntries(rows.map((row) => [row.id, row.sha256]));
+}
+
+/** Those of `ids` that are dynamic and have no members of their current definition yet. */
+export async function uncalculatedAudiences(
+  db: Queryable,
+  workspaceId: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const rows = await many<{ id: string }>(
+    db,
+    sql`SELECT id FROM audiences
+        WHERE workspace_id = ${workspaceId} AND type = 'DYNAMIC' AND id = ANY (${ids}::uuid[])
+          AND calculated_sha256 IS DISTINCT FROM definition_sha256
+        ORDER BY cardinality(uses_audiences)`,
+  );
+  return rows.map((row) => row.id);
+}
+
 /** Names of the audiences in use whose definitions ask about this one. */
 export async function audiencesUsing(db: Queryable, workspaceId: string, id: string): Promise<string[]> {
   const rows = await many<{ name: string }>(

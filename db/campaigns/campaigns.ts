@@ -1,3 +1,4 @@
+import type { ConditionTree } from '../../domain/audiences';
 import type { SendWindow } from '../../domain/campaigns/send-window';
 import type { CampaignState } from '../../domain/campaigns/transitions';
 import type { RoutingConfig } from '../../domain/senders';
@@ -23,6 +24,8 @@ export interface CampaignContent {
   include_audiences: string[];
   exclude_audiences: string[];
   all_consented: boolean;
+  /** Narrow the audiences, or all contacts where none is included. */
+  audience_conditions: ConditionTree | null;
   tracking: boolean;
 }
 
@@ -64,7 +67,7 @@ export interface CampaignRow extends CampaignContent, CampaignDetails {
 const COLUMNS = sql`c.id, c.name, c.description, c.goals, c.tags, c.notes, c.send_window, c.expires_at, c.template_id,
   c.subject, c.html, c.text, c.preview_text, c.template_context, c.from_name, c.from_email, c.reply_to,
   c.sending_pool_id, c.sending_identity_id, c.routing_config, c.category_id,
-  c.purpose_id, c.include_audiences, c.exclude_audiences, c.all_consented, c.tracking, c.message_id, c.authors, c.version,
+  c.purpose_id, c.include_audiences, c.exclude_audiences, c.all_consented, c.audience_conditions, c.tracking, c.message_id, c.authors, c.version,
   c.created_by, c.created_at, c.updated_at, g.key AS category_key, p.key AS purpose_key, m.approval, m.id AS last_message_id,
   r.id AS run_id, r.status AS run_status, r.phase AS run_phase, r.stream_id AS run_stream_id,
   r.stop_reason AS run_stop_reason, r.scheduled_at, r.started_at, r.completed_at`;
@@ -139,14 +142,14 @@ export async function insertCampaign(
     tx,
     sql`INSERT INTO campaigns (workspace_id, name, description, goals, tags, notes, send_window, expires_at, template_id,
           subject, html, text, preview_text, template_context, from_name, from_email, reply_to, sending_pool_id, sending_identity_id, routing_config, category_id, purpose_id,
-          include_audiences, exclude_audiences, all_consented, tracking, authors, created_by)
+          include_audiences, exclude_audiences, all_consented, audience_conditions, tracking, authors, created_by)
         VALUES (${workspaceId}, ${campaign.name}, ${campaign.description}, ${JSON.stringify(campaign.goals)},
           ${campaign.tags}, ${campaign.notes}, ${json(campaign.send_window)}, ${campaign.expires_at},
           ${campaign.template_id}, ${campaign.subject}, ${campaign.html}, ${campaign.text}, ${campaign.preview_text},
           ${JSON.stringify(campaign.template_context)}, ${campaign.from_name}, ${campaign.from_email},
           ${campaign.reply_to}, ${campaign.sending_pool_id}, ${campaign.sending_identity_id},
           ${json(campaign.routing_config)}, ${campaign.category_id}, ${campaign.purpose_id}, ${campaign.include_audiences},
-          ${campaign.exclude_audiences}, ${campaign.all_consented}, ${campaign.tracking}, ${[createdBy]}, ${createdBy})
+          ${campaign.exclude_audiences}, ${campaign.all_consented}, ${json(campaign.audience_conditions)}, ${campaign.tracking}, ${[createdBy]}, ${createdBy})
         RETURNING id`,
   );
   if (!row) throw new Error('a campaign could not be made');
@@ -176,7 +179,7 @@ export async function updateCampaign(
           routing_config = ${json(change.routing_config)},
           category_id = ${change.category_id}, purpose_id = ${change.purpose_id},
           include_audiences = ${change.include_audiences}, exclude_audiences = ${change.exclude_audiences},
-          all_consented = ${change.all_consented}, tracking = ${change.tracking},
+          all_consented = ${change.all_consented}, audience_conditions = ${json(change.audience_conditions)}, tracking = ${change.tracking},
           message_id = CASE WHEN ${contentAuthor}::uuid IS NULL THEN message_id END,
           authors = CASE WHEN ${contentAuthor}::uuid IS NULL OR ${contentAuthor}::uuid = ANY (authors) THEN authors
                          ELSE authors || ${contentAuthor}::uuid END,

@@ -1,7 +1,11 @@
 import { MAX_ATTEMPTS, SOURCES } from '../../domain/delivery';
 import { changed, type Database, one, type Queryable, type Statement, sql, sqlState } from '../../platform/postgres';
+import { type CompiledTree, compileTree, resolveConditions } from '../audiences';
 import type { AudienceDefinition } from '../content';
 import { wakeLane } from '../delivery';
+import { writeAudit } from '../workspace';
+import { raiseAudienceAlert } from './progress';
+import { moveRun } from './runs';
 
 /** The counters of what no delivery process did: materialising and sweeping. */
 const NO_PROCESS = '00000000-0000-0000-0000-000000000000';
@@ -34,6 +38,8 @@ interface RunForBatch {
   audience: AudienceDefinition | null;
   purpose_id: string | null;
   expires_at: Date | null;
+  campaign_id: string;
+  started_at: Date | null;
   now: Date;
 }
 
@@ -55,7 +61,7 @@ export function materialiseBatch(
     const row = await one<RunForBatch>(
       tx,
       sql`SELECT r.status, r.phase, r.materialise_cursor AS cursor, r.message_id, r.stream_id, s.lane_id, m.audience,
-            m.purpose_id, s.expires_at, sally_now() AS now
+            m.purpose_id, s.expires_at, r.campaign_id, r.started_at, sally_now() AS now
           FROM campaign_runs r
           JOIN streams s ON s.id = r.stream_id
           JOIN messages m ON m.workspace_id = r.workspace_id AND m.id = r.message_id
@@ -63,8 +69,13 @@ export function materialiseBatch(
     );
     const audience = row?.audience ?? null;
     if (row?.status !== 'SENDING' || row.phase !== 'MATERIALISING' || audience === null) return { kind: 'stopped' };
+    const conditions = await compileConditions(tx, run.workspaceId, row, audience);
+    if (conditions === 'unavailable') {
+      await stopForAudience(tx, run, row.campaign_id);
+      return { kind: 'stopped' };
+    }
     const result = await insertBatch(tx, (onConflict) =>
-      batchStatement(run.workspaceId, run.runId, row, audience, size, onConflict),
+      batchStatement(run.workspaceId, run.runId, row, audience, conditions, size, onConflict),
     );
     const finished = result.scanned < size;
     await tx.query(sql`
@@ -90,6 +101,46 @@ export function materialiseBatch(
       laneId: row.lane_id,
       wake,
     };
+  });
+}
+
+/**
+ * The campaign's own conditions, to be looked up for the contacts of one page; judged at the moment when the run began, so
+ * that all pages mean the same days. 'unavailable': what they refer to has gone since.
+ */
+async function compileConditions(
+  tx: Queryable,
+  workspaceId: string,
+  run: RunForBatch,
+  audience: AudienceDefinition,
+): Promise<CompiledTree | null | 'unavailable'> {
+  if (!audience.conditions) return null;
+  const resolution = await resolveConditions(tx, workspaceId, audience.conditions);
+  if (!resolution.ok) return 'unavailable';
+  return compileTree(audience.conditions, { ...resolution.lookups, now: run.started_at ?? run.now }, 'each');
+}
+
+/** Pauses a run in the middle of its audience; resuming goes on where it stopped. */
+async function stopForAudience(
+  tx: Queryable,
+  run: { workspaceId: string; runId: string },
+  campaignId: string,
+): Promise<void> {
+  const stopReason = 'AUDIENCE_UNAVAILABLE';
+  const moved = await moveRun(tx, run.workspaceId, run.runId, {
+    ...{ from: ['SENDING'], to: 'PAUSED', stream: 'PAUSED', begun: true },
+    stopReason,
+  });
+  if (!moved) return;
+  await raiseAudienceAlert(tx, { workspace_id: run.workspaceId, campaign_id: campaignId, id: run.runId }, stopReason);
+  await writeAudit(tx, {
+    workspaceId: run.workspaceId,
+    actor: { type: 'system' },
+    action: 'campaign.stop',
+    entityType: 'campaign',
+    entityId: campaignId,
+    old: { status: 'SENDING', run_id: run.runId },
+    new: { status: 'PAUSED', run_id: run.runId, stop_reason: stopReason },
   });
 }
 
@@ -131,6 +182,7 @@ function batchStatement(
   runId: string,
   run: RunForBatch,
   audience: AudienceDefinition,
+  conditions: CompiledTree | null,
   size: number,
   onConflict: Statement,
 ): Statement {
@@ -140,11 +192,17 @@ function batchStatement(
     WITH page AS MATERIALIZED (${pageOfAudience(workspaceId, audience, run, size)}),
     audience AS MATERIALIZED (
       SELECT page.contact_id FROM page
+      ${
+        conditions === null
+          ? sql``
+          : sql`JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.id = page.contact_id AND c.erased_at IS NULL
+              ${conditions.joins}`
+      }
       LEFT JOIN LATERAL (
         SELECT true AS excluded FROM audience_members x
         WHERE x.workspace_id = ${workspaceId} AND x.audience_id = ANY (${audience.exclude}::uuid[])
           AND x.contact_id = page.contact_id LIMIT 1) AS x ON true
-      WHERE x.excluded IS NULL),
+      WHERE x.excluded IS NULL ${conditions === null ? sql`` : sql`AND ${conditions.predicate}`}),
     inserted AS (
       INSERT INTO deliveries (workspace_id, source_type, source_id, id, step_key, recipient_key, contact_id, message_id,
         lane_id, stream_id, mx_group, class, priority, not_before, expires_at, max_attempts, created_at)
@@ -174,6 +232,10 @@ function pageOfAudience(
       WHERE workspace_id = ${workspaceId} AND purpose_id = ${run.purpose_id} AND status = 'granted' AND channel = 'email'
         AND contact_id > ${after}
       ORDER BY contact_id LIMIT ${size}`;
+  }
+  if (audience.include.length === 0 && audience.conditions) {
+    return sql`SELECT id AS contact_id FROM contacts
+      WHERE workspace_id = ${workspaceId} AND id > ${after} AND erased_at IS NULL ORDER BY id LIMIT ${size}`;
   }
   return sql`SELECT DISTINCT m.contact_id FROM unnest(${audience.include}::uuid[]) AS list (id)
     CROSS JOIN LATERAL (

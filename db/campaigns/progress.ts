@@ -131,6 +131,24 @@ export async function raiseApprovalAlert(
       ${JSON.stringify({ campaign_id: run.campaign_id, run_id: run.id })}::jsonb)`);
 }
 
+const AUDIENCE_ALERTS = {
+  AUDIENCE_CHANGED:
+    'A campaign was due, but an audience of it is defined otherwise than when it was approved: it is paused. Submit it again and have it approved, then resume it.',
+  AUDIENCE_UNAVAILABLE:
+    'A campaign is paused: its conditions refer to something that has gone, or a dynamic audience of it cannot be calculated. Correct that, then resume it.',
+} as const;
+
+/** Tells the operators that a campaign is paused because of its audience. */
+export async function raiseAudienceAlert(
+  tx: Queryable,
+  run: { workspace_id: string; campaign_id: string; id: string },
+  reason: keyof typeof AUDIENCE_ALERTS,
+): Promise<void> {
+  await tx.query(sql`
+    SELECT sally_raise_alert(${run.workspace_id}, 'campaign-audience', ${run.id}, 'critical', ${AUDIENCE_ALERTS[reason]},
+      ${JSON.stringify({ campaign_id: run.campaign_id, run_id: run.id, reason })}::jsonb)`);
+}
+
 /**
  * Runs that were changed and should have gone on since, but have not for `graceSeconds`: the hint to their workflow
  * was lost. For the watchdog, which repeats it. Half a day at most, since a workflow takes only so many signals.

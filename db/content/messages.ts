@@ -1,3 +1,4 @@
+import type { ConditionTree } from '../../domain/audiences';
 import { type CompiledContent, canonicalHash } from '../../domain/content';
 import type { PermittedRouting } from '../../domain/senders';
 import { one, type Queryable, sql } from '../../platform/postgres';
@@ -11,6 +12,10 @@ export interface AudienceDefinition {
   exclude: string[];
   /** All contacts that granted the message's purpose, instead of `include`. */
   allConsented: boolean;
+  /** Narrow these, or all contacts where nothing is included. */
+  conditions?: ConditionTree;
+  /** Hashes of the dynamic audiences' definitions, by id: what they mean is approved, too. */
+  definitions?: Record<string, string>;
 }
 
 /** Everything that an approval pins. */

@@ -1,5 +1,6 @@
 import type { DeliveryStatus, Facts } from '../../domain/delivery';
 import { many, one, type Queryable, type Statement, sql } from '../../platform/postgres';
+import { isTrueFor } from '../audiences';
 import { FACTS_COLUMNS, FACTS_JOINS, type FactsRow, toFacts } from './facts';
 
 /** What an explanation is about: a contact, and a campaign with its newest run. */
@@ -97,7 +98,7 @@ function overHypotheticalRow(of: ExplainedCampaign): Statement {
 
 /** Whether a contact is in the campaign's audience now: the frozen message's, else as the campaign stands. */
 export async function isInAudience(db: Queryable, of: ExplainedCampaign): Promise<boolean> {
-  const row = await one<{ member: boolean }>(
+  const row = await one<{ member: boolean; conditions: unknown }>(
     db,
     sql`WITH audience AS (
           SELECT coalesce(m.purpose_id, c.purpose_id) AS purpose_id,
@@ -105,7 +106,8 @@ export async function isInAudience(db: Queryable, of: ExplainedCampaign): Promis
             CASE WHEN m.audience IS NULL THEN c.include_audiences
               ELSE ARRAY(SELECT jsonb_array_elements_text(m.audience->'include')::uuid) END AS include,
             CASE WHEN m.audience IS NULL THEN c.exclude_audiences
-              ELSE ARRAY(SELECT jsonb_array_elements_text(m.audience->'exclude')::uuid) END AS exclude
+              ELSE ARRAY(SELECT jsonb_array_elements_text(m.audience->'exclude')::uuid) END AS exclude,
+            CASE WHEN m.audience IS NULL THEN c.audience_conditions ELSE m.audience->'conditions' END AS conditions
           FROM campaigns c
           LEFT JOIN campaign_runs r ON r.workspace_id = c.workspace_id AND r.id = ${of.runId}::uuid
           LEFT JOIN messages m ON m.workspace_id = c.workspace_id AND m.id = coalesce(r.message_id, c.message_id)
@@ -113,15 +115,16 @@ export async function isInAudience(db: Queryable, of: ExplainedCampaign): Promis
         SELECT CASE WHEN a.all_consented THEN EXISTS (
               SELECT 1 FROM consents k WHERE k.workspace_id = ${of.workspaceId} AND k.contact_id = ${of.contactId}
                 AND k.purpose_id = a.purpose_id AND k.status = 'granted' AND k.channel = 'email')
-            ELSE EXISTS (
+            ELSE (cardinality(a.include) = 0 AND a.conditions IS NOT NULL) OR EXISTS (
               SELECT 1 FROM audience_members i WHERE i.workspace_id = ${of.workspaceId} AND i.contact_id = ${of.contactId}
                 AND i.audience_id = ANY (a.include)) END
           AND NOT EXISTS (
             SELECT 1 FROM audience_members x WHERE x.workspace_id = ${of.workspaceId} AND x.contact_id = ${of.contactId}
-              AND x.audience_id = ANY (a.exclude)) AS member
+              AND x.audience_id = ANY (a.exclude)) AS member, a.conditions
         FROM audience a`,
   );
-  return row?.member ?? false;
+  if (!row?.member) return false;
+  return row.conditions === null || isTrueFor(db, of.workspaceId, row.conditions, of.contactId);
 }
 
 /** Records that a check went by; each may be looked up by its id. */
