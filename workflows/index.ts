@@ -4,6 +4,7 @@ export * from './bulk-edit';
 export * from './campaign-run';
 export * from './check-provider';
 export * from './double-opt-in';
+export * from './enforce-retention';
 export * from './erase-contact';
 export * from './export-contact';
 export * from './export-contacts';

@@ -1,8 +1,9 @@
 import { Context } from '@temporalio/activity';
-import type { ErasureStep, ExportSlice, RightsJobInput } from '../../domain/contacts/contract';
+import type { ErasureStep, ExportSlice, RetentionReport, RightsJobInput } from '../../domain/contacts/contract';
 import type { ActivityDependencies } from '../dependencies';
 import { runErasure } from './erase';
 import { runExportSlice } from './export';
+import { runRetention } from './retention';
 
 /** Longest slice of an export: the workflow's current details are no older. */
 const SLICE_MS = 10_000;
@@ -20,6 +21,12 @@ async function withHeartbeats<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** To be called where an activity whose work was cancelled may stop. */
+function stopWhenCancelled(): void {
+  const { cancellationSignal } = Context.current();
+  if (cancellationSignal.aborted) throw cancellationSignal.reason;
+}
+
 /** Activities about data rights. */
 export function createRightsActivities(deps: ActivityDependencies) {
   return {
@@ -28,13 +35,11 @@ export function createRightsActivities(deps: ActivityDependencies) {
 
     /** Writes an export's file for up to ten seconds; see `runExportSlice`. */
     exportSlice: (input: RightsJobInput): Promise<ExportSlice> =>
-      withHeartbeats(() => {
-        const { cancellationSignal } = Context.current();
-        const pulse = () => {
-          if (cancellationSignal.aborted) throw cancellationSignal.reason;
-        };
-        return runExportSlice(deps, input, { budgetMs: SLICE_MS, pulse });
-      }),
+      withHeartbeats(() => runExportSlice(deps, input, { budgetMs: SLICE_MS, pulse: stopWhenCancelled })),
+
+    /** Removes what has been kept for its time; see `runRetention`. */
+    enforceRetentionPeriods: (): Promise<RetentionReport> =>
+      withHeartbeats(() => runRetention(deps, stopWhenCancelled)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
 import { REFRESH_AUDIENCES_WORKFLOW } from '../../domain/audiences/contract';
+import { ENFORCE_RETENTION_WORKFLOW } from '../../domain/contacts/contract';
 import { MAINTAIN_PARTITIONS_WORKFLOW, WATCHDOG_WORKFLOW } from '../../domain/delivery/contract';
 import { PLAN_SEQUENCES_JOB, PLAN_SEQUENCES_WORKFLOW } from '../../domain/journeys/contract';
 import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
@@ -29,6 +30,12 @@ function duties(config: Configuration): Duty[] {
       workflow: MAINTAIN_PARTITIONS_WORKFLOW,
       everySeconds: 24 * 3600,
       note: 'Makes the partitions of the coming months.',
+    },
+    {
+      scheduleId: 'enforce-retention',
+      workflow: ENFORCE_RETENTION_WORKFLOW,
+      everySeconds: 3600,
+      note: 'Removes what has been kept for its time, once per workspace and local date.',
     },
     {
       scheduleId: 'refresh-audiences',

@@ -7,6 +7,7 @@ import { notFound, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeIdCursor, id, moment, pageOf, pageQuery, workflowReference, z } from '../http/schemas';
 import { exportRoutes } from './export';
+import { retentionRoutes } from './retention';
 import { CONTACTS, contactParams } from './schemas';
 import { timelineRoutes } from './timeline';
 
@@ -142,4 +143,5 @@ export const rightsRoutes: AnyRoute[] = [
   listAllErasures,
   ...exportRoutes,
   ...timelineRoutes,
+  ...retentionRoutes,
 ];

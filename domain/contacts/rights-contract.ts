@@ -30,6 +30,17 @@ export interface ExportSlice {
   bytes: number;
 }
 
+/** Workflow and Schedule of the retention duty. */
+export const ENFORCE_RETENTION_WORKFLOW = 'enforceRetention';
+
+export interface RetentionReport {
+  workspaces: number;
+  /** Workspaces that are tried again at the next tick. */
+  failed: number;
+  /** Rows removed or emptied. */
+  removed: number;
+}
+
 /** Kinds of `jobs` that have a workflow here. */
 const RIGHTS_JOB_KINDS = ['eraseContact', 'exportContact', 'exportContacts'] as const;
 export type RightsJobKind = (typeof RIGHTS_JOB_KINDS)[number];
