@@ -6,9 +6,10 @@ import {
   ScriptedHttpServer,
   type ScriptedHttpServerOptions,
 } from '../test/support/scripted-http-server';
-import { testAuthority } from '../test/support/scripted-smtp-server';
+import { type Answer, ScriptedSmtpServer, type Step, testAuthority } from '../test/support/scripted-smtp-server';
 import type { Connector, OutgoingMessage, SendGate } from './connector';
 import { createComposer, type FixedHeader, structure } from './mime';
+import { createSmtpConnector, smtpOptions } from './smtp';
 
 const OPEN: SendGate = { mayBegin: () => true, mayWrite: () => true };
 const CORRELATION = `${'0198f1c2'.repeat(4)}.${'7d3e9a01'.repeat(4)}`;
@@ -330,6 +331,72 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     expect(server.requests.every((request) => request.method === 'GET')).toBe(true);
     await server.stop();
     expect(await connector.verify()).toMatchObject({ ok: false, cause: 'connect' });
+  });
+});
+
+/** The same promises by SMTP, where each is said in its own words; the dialogue itself is tested beside its pool. */
+describe('SMTP', () => {
+  const relays: ScriptedSmtpServer[] = [];
+  const LOGIN = { username: 'sally', password: 'p4ssw0rd' };
+
+  afterEach(async () => {
+    for (const relay of relays.splice(0)) await relay.stop();
+  });
+
+  async function relay(step?: Step, answer?: Answer, password = LOGIN.password) {
+    const script = (context: { step: Step }) => (context.step === step ? answer : undefined);
+    const server = await ScriptedSmtpServer.start({ login: LOGIN, script });
+    relays.push(server);
+    const connector = createSmtpConnector(
+      smtpOptions({
+        host: '127.0.0.1',
+        port: server.port,
+        maxConnections: 1,
+        reconnectMs: 30,
+        credentials: { kind: 'password', username: LOGIN.username, password, mechanism: null },
+        timeouts: { connectMs: 400, greetingMs: 400, commandMs: 400, finalDotMs: 400 },
+      }),
+    );
+    connectors.push(connector);
+    return { server, connector };
+  }
+
+  test('accepted: the message arrives octet by octet', async () => {
+    const { server, connector } = await relay();
+    const sent = message({ envelopeTo: 'joerg@bücher.example' });
+    expect(await connector.send(sent, OPEN)).toMatchObject({ kind: 'accepted' });
+    expect(server.accepted[0]?.raw).toBe(sent.content.toString('latin1'));
+    expect(server.accepted[0]?.to).toBe('joerg@xn--bcher-kva.example');
+  });
+
+  test.each<[string, Step, Answer, object]>([
+    ['throttled', 'mail', '421 4.7.0 slow down', { kind: 'throttled', retryAfterMs: null }],
+    ['broken', 'dot', '451 4.3.0 something failed', { kind: 'transient' }],
+    ['a refused address', 'rcpt', '550 5.1.1 no such user', { kind: 'permanent', scope: 'address', suppress: true }],
+    ['a refused sender', 'mail', '550 5.7.1 not from you', { kind: 'permanent', scope: 'sender', suppress: false }],
+    ['a message that is too big', 'dot', '552 5.3.4 too big', { kind: 'permanent', scope: 'message' }],
+    ['a reset after the message', 'dot', { drop: true }, { kind: 'unknown' }],
+    ['silence after the message', 'dot', { silent: true }, { kind: 'unknown' }],
+    ['a reset in the middle of it', 'content', { drop: true }, { kind: 'not-sent', cause: 'dropped-in-data' }],
+    ['silence before it', 'greeting', { silent: true }, { kind: 'unavailable', cause: 'connect' }],
+  ])('%s', async (_what, step, answer, expected) => {
+    const { connector } = await relay(step, answer);
+    const big = step === 'content' ? { content: Buffer.alloc(8_000_000, 'x'.repeat(70).concat('\r\n')) } : {};
+    expect(await connector.send(message(big), OPEN)).toMatchObject(expected);
+  });
+
+  test('bad credentials', async () => {
+    const { connector } = await relay(undefined, undefined, 'wrong');
+    expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'authentication' });
+    expect(await connector.verify()).toMatchObject({ ok: false, cause: 'authentication' });
+  });
+
+  test('the gate', async () => {
+    const { server, connector } = await relay();
+    expect(await connector.send(message(), { ...OPEN, mayBegin: () => false })).toMatchObject({ cause: 'stopped' });
+    expect(await connector.send(message(), { ...OPEN, mayWrite: () => false })).toMatchObject({ cause: 'fenced' });
+    expect(server.accepted).toHaveLength(0);
+    expect(connector.lookup).toBeUndefined();
   });
 });
 

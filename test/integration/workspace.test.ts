@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { loadSenders } from '../../db/senders';
 import { rateLimitBucket, takeRateLimit } from '../../db/workspace';
 import { createOwner, rotateKeys } from '../../dev/admin';
-import { Keyring, randomToken } from '../../platform/crypto';
+import { AddressHasher, Keyring, randomToken } from '../../platform/crypto';
 import { Database, many, one, sql } from '../../platform/postgres';
 import { startTestApi, TEST_PASSWORD, type TestApi, type TestRequest, type TestWorkspace } from '../support/api';
 
@@ -421,5 +422,32 @@ describe('the admin command', () => {
     expect(row && onlyNew.open('credentials', row.credentials)).toEqual(secret);
     const { unreadable } = await rotateKeys(api.db, new Keyring(`other:${randomToken(32)}`));
     expect(unreadable).toHaveLength(1);
+  });
+
+  test('rotating keeps what is hashed with the suppression key, and every provider in use', async () => {
+    const { id, tokens } = await api.createWorkspace();
+    const path = `/workspaces/${id}/email-infrastructure/providers`;
+    const credentials = { api_key: 'key' };
+    const body = { name: 'SendGrid', provider_type: 'SENDGRID', credentials };
+    expect((await api.request('post', path, { token: tokens.owner, body })).status).toBe(201);
+    const address = 'never@contacts.example';
+    await api.db.query(
+      sql`INSERT INTO suppressions (workspace_id, address_hash, hint, reason, source)
+          VALUES (${id}, ${api.deps.addressHasher.hash(address)}, '…@contacts.example', 'MANUAL', 'API')`,
+    );
+    const hashes = () => many(api.db, sql`SELECT * FROM suppressions WHERE workspace_id = ${id}`);
+    const before = await hashes();
+    expect(before).toHaveLength(1);
+    // As the command runs: the newest key in front, the suppression key as it was.
+    const { SALLY_SECRETS, SALLY_SUPPRESSION_KEY } = api.deps.config;
+    const rotated = `k9:${randomToken(32)},${SALLY_SECRETS}`;
+    await rotateKeys(api.db, new Keyring(rotated));
+    expect(await hashes()).toEqual(before);
+    expect(new AddressHasher(SALLY_SUPPRESSION_KEY).hash(address)).toEqual(api.deps.addressHasher.hash(address));
+    const senders = await loadSenders(api.db, id, new Keyring(rotated), false);
+    expect(senders).toMatchObject([{ providerType: 'SENDGRID', credentials }]);
+    // The older keys are not needed for it any more.
+    const alone = await loadSenders(api.db, id, new Keyring(rotated.split(',')[0] ?? ''), false);
+    expect(alone).toMatchObject([{ providerType: 'SENDGRID', credentials }]);
   });
 });
