@@ -22,11 +22,16 @@ function choiceOf(form: Map<string, string>): UnsubscribeChoice | null {
   return choice === 'everything' || choice === 'category' ? choice : null;
 }
 
+/** In the page's language where the workspace gave it a name there. */
+function categoryName({ language }: PageSetting, delivery: UnsubscribableDelivery): string | null {
+  return delivery.category_translations?.[language]?.name ?? delivery.category_name;
+}
+
 function askPage(setting: PageSetting, delivery: UnsubscribableDelivery, token: string): RouteAnswer {
   const sender = delivery.workspace_name;
   if (delivery.contact_status === 'UNSUBSCRIBED') return donePage(setting, delivery, 'everything');
   const { unsubscribe: texts } = setting.texts;
-  const category = delivery.category_name;
+  const category = categoryName(setting, delivery);
   const choices =
     category === null || delivery.category_left
       ? '<input type="hidden" name="choice" value="everything">'
@@ -48,9 +53,10 @@ ${choices}
 
 function donePage(setting: PageSetting, delivery: UnsubscribableDelivery, choice: UnsubscribeChoice): RouteAnswer {
   const { unsubscribe: texts } = setting.texts;
+  const category = categoryName(setting, delivery);
   const done =
-    choice === 'category' && delivery.category_name !== null
-      ? texts.doneCategory(delivery.category_name)
+    choice === 'category' && category !== null
+      ? texts.doneCategory(category)
       : texts.doneEverything(delivery.workspace_name);
   return page(setting, 200, {
     title: texts.doneTitle,

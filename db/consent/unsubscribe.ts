@@ -1,3 +1,4 @@
+import type { CategoryTranslations } from '../../domain/consent';
 import { one, type Queryable, sql } from '../../platform/postgres';
 import { appendEvent } from '../events';
 import { writeAudit } from '../workspace';
@@ -21,6 +22,7 @@ export interface UnsubscribableDelivery {
   workspace_locale: string;
   category_id: string | null;
   category_name: string | null;
+  category_translations: CategoryTranslations | null;
   purpose_id: string | null;
   purpose_name: string | null;
   purpose_kind: 'marketing' | 'transactional' | null;
@@ -40,7 +42,7 @@ export function findUnsubscribable(
     db,
     sql`SELECT d.source_type, d.source_id, d.id, d.class, coalesce(moved.merged_into, d.contact_id, byhash.id) AS contact_id, d.address, d.address_hash,
           m.campaign_id, w.name AS workspace_name,
-          w.default_locale AS workspace_locale, m.category_id, k.name AS category_name,
+          w.default_locale AS workspace_locale, m.category_id, k.name AS category_name, k.translations AS category_translations,
           m.purpose_id, p.name AS purpose_name, p.kind AS purpose_kind, p.wording_version,
           c.status AS contact_status, coalesce(NOT cp.subscribed, false) AS category_left
         FROM deliveries d
