@@ -4,6 +4,7 @@ import { explainRoutes } from './explain';
 import { ledgerRoutes } from './ledger';
 import { listRoutes } from './list';
 import { recipientRoutes } from './recipients';
+import { requeueRoutes } from './requeue';
 import { settleRoutes } from './settle';
 import { transactionalRoutes } from './transactional';
 
@@ -14,6 +15,7 @@ export const campaignDeliveryRoutes: AnyRoute[] = [
   ...listRoutes,
   ...breakerRoutes,
   ...explainRoutes,
+  ...requeueRoutes,
   ...settleRoutes,
   ...transactionalRoutes,
 ];

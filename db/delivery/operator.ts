@@ -4,7 +4,7 @@ import { many, sql } from '../../platform/postgres';
 import { settleLate } from './settle-late';
 
 /** Counter row of what operators change. */
-const OPERATOR_PROCESS = '00000000-0000-7000-8000-000000000002';
+export const OPERATOR_PROCESS = '00000000-0000-7000-8000-000000000002';
 
 /** What an operator found out about an unconfirmed message. */
 export const OPERATOR_OUTCOMES = ['SENT', 'NOT_SENT', 'FAILED'] as const;

@@ -6,6 +6,9 @@ import type { Examples } from './example';
 export const deliveryExamples: Examples = {
   listBreakers: () => ({}),
   listDeliveries: () => ({ query: { status: 'UNCONFIRMED' } }),
+  requeueDeliveries: async (world) => ({
+    body: { campaign_id: await draftCampaign(world), reasons: ['RETRIES_EXHAUSTED'], note: 'The relay was full.' },
+  }),
   settleDeliveries: () => ({
     body: { items: [{ source_id: uuidv7(), delivery_id: uuidv7(), outcome: 'SENT' }] },
   }),
