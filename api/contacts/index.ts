@@ -4,6 +4,7 @@ import { fieldRoutes } from './fields';
 import { importRoutes } from './imports';
 import { contactJobRoutes } from './jobs';
 import { mergeRoutes } from './merge';
+import { rebuildRoutes } from './rebuild';
 import { uploadRoutes } from './uploads';
 import { upsertRoutes } from './upsert';
 
@@ -16,4 +17,5 @@ export const contactsRoutes: AnyRoute[] = [
   ...contactJobRoutes,
   ...upsertRoutes,
   ...mergeRoutes,
+  ...rebuildRoutes,
 ];

@@ -9,6 +9,7 @@ export * from './import-dry-run';
 export * from './import-jobs';
 export * from './import-rejections';
 export * from './merge';
+export * from './rebuild';
 export * from './save';
 export * from './selections';
 export * from './submissions';

@@ -26,15 +26,17 @@ export async function mergeMemberships(tx: Queryable, pair: MergePair): Promise<
 /** The survivor goes on with the other's sequences, except those that it has been through, or is in, itself. */
 export async function mergeEnrolments(tx: Queryable, pair: MergePair): Promise<void> {
   const { workspaceId, survivorId, otherId } = pair;
-  await tx.query(sql`
-    WITH twice AS (
-      UPDATE sequence_enrolments e SET status = 'STOPPED', stop_reason = 'MERGED', ended_at = sally_now()
-      WHERE e.workspace_id = ${workspaceId} AND e.contact_id = ${otherId} AND e.status = 'ACTIVE' AND EXISTS (
-        SELECT 1 FROM sequence_enrolments s WHERE s.workspace_id = e.workspace_id AND s.sequence_id = e.sequence_id
-          AND s.contact_id = ${survivorId})
-      RETURNING e.id)
-    UPDATE deliveries d SET status = 'CANCELLED', reason = 'MERGED'
-    FROM twice WHERE d.source_id = twice.id AND d.workspace_id = ${workspaceId} AND d.status = 'QUEUED'`);
+  const stopped = await many<{ id: string }>(
+    tx,
+    sql`UPDATE sequence_enrolments e SET status = 'STOPPED', stop_reason = 'MERGED', ended_at = sally_now()
+        WHERE e.workspace_id = ${workspaceId} AND e.contact_id = ${otherId} AND e.status = 'ACTIVE' AND EXISTS (
+          SELECT 1 FROM sequence_enrolments s WHERE s.workspace_id = e.workspace_id AND s.sequence_id = e.sequence_id
+            AND s.contact_id = ${survivorId})
+        RETURNING e.id`,
+  );
+  if (stopped.length > 0) {
+    await cancel(tx, workspaceId, sql`d.source_id = ANY(${stopped.map(({ id }) => id)}::uuid[])`);
+  }
   await tx.query(sql`
     UPDATE sequence_enrolments e SET contact_id = ${survivorId}
     WHERE e.workspace_id = ${workspaceId} AND e.contact_id = ${otherId} AND NOT EXISTS (
@@ -60,13 +62,13 @@ export async function mergeDeliveries(
     tx,
     workspaceId,
     sql`d.contact_id = ${otherId} AND (d.source_type = 'OPT_IN' OR EXISTS (
-      SELECT 1 FROM deliveries t WHERE ${same} AND t.recipient_key = ${survivorId} AND t.status <> 'CANCELLED'))`,
+      SELECT 1 FROM deliveries t WHERE ${same} AND t.contact_id = ${survivorId} AND t.status <> 'CANCELLED'))`,
   );
   const survivors = await cancel(
     tx,
     workspaceId,
     sql`d.contact_id = ${survivorId} AND d.class IN ('bulk', 'journey') AND EXISTS (
-      SELECT 1 FROM deliveries t WHERE ${same} AND t.recipient_key = ${otherId}
+      SELECT 1 FROM deliveries t WHERE ${same} AND t.contact_id = ${otherId}
         AND t.status IN ('SENDING', 'SENT', 'UNCONFIRMED'))`,
   );
   const movedDeliveries = await changed(

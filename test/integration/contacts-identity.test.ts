@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
+import { runImportSlice } from '../../activities/contacts/import-slice';
 import { many, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
-import { rebuiltProfiles, storedProfiles } from '../support/imports';
+import { rebuiltProfiles, startImport, storedProfiles } from '../support/imports';
 
 let api: TestApi;
 let counter = 0;
@@ -200,7 +201,24 @@ describe('upsert', () => {
   });
 });
 
-test('any history of creations, upserts and changes is the fold of its submissions', async () => {
+test('a profile that was edited past the API is made again from its submissions', async () => {
+  const made = await call('post', 'contacts', { email: address(), first_name: 'Ada', tags: ['x'] });
+  const path = `contacts/${made.body.id}/rebuild`;
+  expect((await call('post', path)).body).toMatchObject({ same: true, submissions: 1, contact: { version: 1 } });
+  await api.db.query(sql`UPDATE contacts SET first_name = 'Eve', tags = '{y}' WHERE id = ${made.body.id}`);
+  const rebuilt = await call('post', path);
+  expect(rebuilt.body).toMatchObject({
+    same: false,
+    changes: { first_name: 'Ada', tags: { set: ['x'] } },
+    contact: { first_name: 'Ada', tags: ['x'], version: 2 },
+  });
+  const bare = await api.db.query(
+    sql`INSERT INTO contacts (workspace_id, email, email_hash) VALUES (${api.workspace.id}, ${address()}, '\\x00') RETURNING id`,
+  );
+  expect((await call('post', `contacts/${bare.rows[0]?.id}/rebuild`)).status).toBe(409);
+});
+
+test('any history of imports, upserts, changes and merges is the fold of its submissions', async () => {
   const workspace = await api.createWorkspace('Fold');
   await call('post', 'contact-fields', { name: 'score', type: 'number', is_segmentable: true }, workspace);
   await call('post', 'contact-fields', { name: 'likes', type: 'list' }, workspace);
@@ -225,6 +243,18 @@ test('any history of creations, upserts and changes is the fold of its submissio
       rows: fc.array(fc.tuple(person, person, values), { minLength: 1, maxLength: 6 }),
     }),
     fc.record({ kind: fc.constant('patch' as const), person, values }),
+    fc.record({
+      kind: fc.constant('import' as const),
+      rows: fc.array(
+        fc.tuple(
+          person,
+          fc.constantFrom('', 'Ada', 'Grace'),
+          fc.constantFrom('', '1', '7', 'x'),
+          fc.constantFrom('', 'x', 'y;z'),
+        ),
+        { minLength: 1, maxLength: 6 },
+      ),
+    }),
     fc.record({ kind: fc.constant('merge' as const), person, other: person }),
   );
   await fc.assert(
@@ -240,6 +270,14 @@ test('any history of creations, upserts and changes is the fold of its submissio
             ...input,
           }));
           expect((await upsert(rows, workspace)).status).toBe(200);
+        } else if (one.kind === 'import') {
+          const lines = one.rows.map(([at, name, score, tags]) => `${email(at)},${name},${score},${tags}`);
+          const file = ['email,first_name,score,tags', ...lines].join('\n');
+          const { id: jobId } = await startImport(workspace, api.url, `${file}\n`);
+          const control = { budgetMs: 10_000, pulse: () => {} };
+          const deps = { db: api.db, addressHasher: api.deps.addressHasher };
+          const slice = await runImportSlice(deps, { workspaceId: workspace.id, jobId }, control);
+          expect(slice.state).toBe('DONE');
         } else if (one.kind === 'patch') {
           const id = await idOf(one.person);
           if (id) expect((await call('patch', `contacts/${id}`, one.values, workspace)).status).toBe(200);

@@ -57,6 +57,11 @@ export const contactsExamples: Examples = {
     params: { contact_id: await world.contact() },
     body: { contact_id: await world.contact() },
   }),
+  rebuildContact: async (world) => {
+    const body = { email: `${world.unique()}@contacts.example`, first_name: 'Ada' };
+    const made = await world.call('post', '/workspaces/{ws}/contacts', body);
+    return { params: { contact_id: made.body.id } };
+  },
   listSubmissions: async (world) => ({ params: { contact_id: await world.contact() } }),
   createContactField: (world) => ({ body: newField(world) }),
   listContactFields: () => ({}),
