@@ -8,7 +8,8 @@ import { uuidv7 } from '../../platform/ids';
 import type { Candidate } from './candidate';
 import { type Claim, claimGroup } from './claim-group';
 import { CLAIM_SECONDS, groupSizeAt } from './pace';
-import { type Batch, ReadAheadBuffer } from './read-ahead-buffer';
+import { type Batch, type BatchChoice, ReadAheadBuffer } from './read-ahead-buffer';
+import type { RoutePlan } from './route-plan';
 import type { ChosenRoute } from './sender-directory';
 import type { SendingProcess } from './sending-process';
 import { signerOf } from './signer';
@@ -21,6 +22,8 @@ const PLACE_MS = 3;
 const LINGER_MS = 2_000;
 /** Claims of one drain whose COMMIT may be under way at once. */
 const CLAIMS_AT_ONCE = 3;
+/** How long rows whose way is closed are left alone at most while others of their stream go on. */
+const ASIDE_MS = 2_000;
 
 export interface LaneToDrain {
   workspaceId: string;
@@ -101,12 +104,13 @@ export class LaneDrain {
   /** Claims one group out of a batch; false when its route cannot take any now. */
   private async claimFrom(batch: Batch): Promise<boolean> {
     const { process, lane } = this;
-    const route = await process.directory.choose(lane.workspaceId, batch.fromEmail, batch.providerId);
-    if ('cause' in route) {
-      this.buffer.drop(batch);
-      this.block(route.retryInMs);
-      return false;
-    }
+    const plan = await process.directory.plan(lane.workspaceId, batch.request);
+    const choice = plan.isUniform ? this.chooseForAll(batch, plan) : this.chooseForEach(batch, plan);
+    // Dealt out to batches whose turn comes, or nothing is open.
+    if (choice === null) return batch.rows.length === 0 && !this.buffer.empty;
+    const way = plan.ways.ways[choice.position];
+    if (!way) return false;
+    const route = await process.directory.open(way, choice.reason, choice.probe);
     const wanted = await this.groupSize(route);
     // It has waited for a place or a slot: look again at once.
     if (wanted === 0) return true;
@@ -136,6 +140,42 @@ export class LaneDrain {
     void claim.finally(() => this.claims.delete(claim));
     while (this.claims.size >= CLAIMS_AT_ONCE) await Promise.race(this.claims);
     return true;
+  }
+
+  /** The way of a batch whose rows all take the same; null when none is open. */
+  private chooseForAll(batch: Batch, plan: RoutePlan): BatchChoice | null {
+    const [row] = batch.rows;
+    if (!row) return null;
+    const choice = plan.choose({ deliveryId: row.id, mxGroup: row.mx_group }, performance.now());
+    if (choice.kind === 'route') return { plan, ...choice };
+    this.buffer.drop(batch);
+    this.block(choice.retryInMs);
+    return null;
+  }
+
+  /** The way that was chosen for the rows of a batch, or null after dealing them out anew. */
+  private chooseForEach(batch: Batch, plan: RoutePlan): BatchChoice | null {
+    if (batch.choice?.plan === plan) return batch.choice;
+    const now = performance.now();
+    const parts = new Map<string, { choice: BatchChoice; rows: DueRow[] }>();
+    const closed: DueRow[] = [];
+    let retryInMs = ASIDE_MS;
+    for (const row of batch.rows) {
+      const choice = plan.choose({ deliveryId: row.id, mxGroup: row.mx_group }, now);
+      if (choice.kind === 'none') {
+        closed.push(row);
+        retryInMs = Math.min(retryInMs, choice.retryInMs);
+        this.block(choice.retryInMs);
+        continue;
+      }
+      const key = `${batch.stream.id} ${row.message_id} ${plan.ways.ways[choice.position]?.candidate.id} ${choice.reason}`;
+      const part = parts.get(key);
+      if (part) part.rows.push(row);
+      else parts.set(key, { choice: { plan, ...choice }, rows: [row] });
+    }
+    this.buffer.split(batch, parts);
+    this.buffer.setAside(closed, retryInMs);
+    return null;
   }
 
   /** How many messages the route can begin in a quarter of a second; 0 after waiting a little. */
@@ -192,10 +232,13 @@ export class LaneDrain {
       eightBitMime: route.connector.offers()?.eightBitMime ?? false,
       signer: signerOf(route.sender),
     };
+    const signedBy =
+      form.signer && route.sender.kind === 'provider' ? `${route.sender.providerId} ${route.sender.version}` : '';
+    const formKey = `${route.from?.email ?? ''} ${form.eightBitMime} ${signedBy}`;
     return Promise.all(
       rows.map((row) =>
-        this.buffer.candidate(row, async () => {
-          const content = await this.process.contents.load(row.workspace_id, row.message_id, row.mailbox);
+        this.buffer.candidate(row, formKey, async () => {
+          const content = await this.process.contents.load(row.workspace_id, row.message_id, row.mailbox ?? route.from);
           return this.process.contents.prepare(row, content, form);
         }),
       ),

@@ -1,3 +1,4 @@
+import type { FrozenMessage } from '../../db/content';
 import {
   type ActiveStream,
   activeStreams,
@@ -8,6 +9,7 @@ import {
 import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
 import type { DrainShare } from '../../domain/delivery';
 import type { Candidate } from './candidate';
+import type { RoutePlan, RouteRequest } from './route-plan';
 import type { SendingProcess } from './sending-process';
 
 /** Rows read ahead per drain, shared among the pairs of stream and mailbox-provider group that have any. */
@@ -15,15 +17,24 @@ const READ_AHEAD = 1_024;
 /** Rows read ahead and not yet being claimed below which the next look begins, while claims go on. */
 const LOW_WATER = 256;
 const LEAST_PER_PAIR = 32;
+/** Rows set aside because their way is closed, so that looks go beyond them; what is more waits in the queue. */
+const MOST_ASIDE = 4_096;
 
-/** Rows of one stream with one From address: what one claim may be made of. */
+/** Rows of one stream that may leave by the same ways: what claims are made of. */
 export interface Batch {
   key: string;
   stream: ActiveStream;
-  fromEmail: string;
-  /** The mailbox's provider, fixed when the row was planned; null = routes are chosen late. */
-  providerId: string | null;
+  request: RouteRequest;
+  /** The way all its rows take, as long as the plan holds; null = not chosen yet, or row by row. */
+  choice: BatchChoice | null;
   rows: DueRow[];
+}
+
+export interface BatchChoice {
+  plan: RoutePlan;
+  position: number;
+  reason: string;
+  probe: boolean;
 }
 
 /**
@@ -39,7 +50,9 @@ export class ReadAheadBuffer {
   /** Pairs whose last look gave a full page; only these share in what is read ahead. */
   private readonly busy = new Set<string>();
   /** Rendered, but not claimed yet: the window had no place for it. */
-  private readonly rendered = new Map<string, Candidate>();
+  private readonly rendered = new Map<string, { form: string; candidate: Candidate }>();
+  private aside: DueRow[] = [];
+  private asideUntil = Number.POSITIVE_INFINITY;
   private waiting = 0;
   private refilling: Promise<void> | null = null;
 
@@ -51,6 +64,7 @@ export class ReadAheadBuffer {
 
   /** The batch whose turn it is, or null when a look found nothing. It is the caller's until put back. */
   async next(): Promise<Batch | null> {
+    if (this.aside.length > 0 && performance.now() >= this.asideUntil) this.takeBackAside();
     if (this.waiting < LOW_WATER) this.refilling ??= this.refill().finally(() => (this.refilling = null));
     if (this.batches.size === 0) await this.refilling;
     const next = this.batches.values().next();
@@ -64,8 +78,11 @@ export class ReadAheadBuffer {
     if (batch.rows.length === 0) return;
     // A look that ended meanwhile may have begun another under its key.
     const newer = this.batches.get(batch.key);
-    if (newer) newer.rows = [...batch.rows, ...newer.rows];
-    else this.batches.set(batch.key, batch);
+    if (newer) {
+      newer.rows = [...batch.rows, ...newer.rows];
+      // Chosen at different moments: choose again for all of them.
+      if (newer.choice?.plan !== batch.choice?.plan) newer.choice = null;
+    } else this.batches.set(batch.key, batch);
   }
 
   /** Takes rows out of a batch to claim them; they stay held until `release`. */
@@ -99,12 +116,39 @@ export class ReadAheadBuffer {
     }
   }
 
-  /** What a row was rendered to, made once. */
-  async candidate(row: DueRow, render: () => Promise<Candidate>): Promise<Candidate> {
+  /** Deals the rows of a batch out to batches by way; what none of them takes is set aside for `retryInMs`. */
+  split(batch: Batch, parts: ReadonlyMap<string, { choice: BatchChoice; rows: DueRow[] }>): void {
+    for (const [key, { choice, rows }] of parts) {
+      const known = this.batches.get(key);
+      if (known) {
+        known.rows.push(...rows);
+        if (known.choice?.plan !== choice.plan) known.choice = null;
+      } else this.batches.set(key, { key, stream: batch.stream, request: batch.request, choice, rows });
+    }
+    batch.rows = [];
+  }
+
+  /** Sets rows aside whose way is closed while others are open; they stay held, and a look goes beyond them. */
+  setAside(rows: DueRow[], retryInMs: number): void {
+    this.waiting -= rows.length;
+    const room = Math.max(0, MOST_ASIDE - this.aside.length);
+    this.aside.push(...rows.slice(0, room));
+    this.release(rows.slice(room));
+    this.asideUntil = Math.min(this.asideUntil, performance.now() + retryInMs);
+  }
+
+  private takeBackAside(): void {
+    this.release(this.aside);
+    this.aside = [];
+    this.asideUntil = Number.POSITIVE_INFINITY;
+  }
+
+  /** What a row was rendered to, made once for each form that routes ask for. */
+  async candidate(row: DueRow, form: string, render: () => Promise<Candidate>): Promise<Candidate> {
     const ready = this.rendered.get(row.id);
-    if (ready) return ready;
+    if (ready?.form === form) return ready.candidate;
     const candidate = await render();
-    this.rendered.set(row.id, candidate);
+    this.rendered.set(row.id, { form, candidate });
     return candidate;
   }
 
@@ -130,7 +174,7 @@ export class ReadAheadBuffer {
       const stream = byId.get(row.stream_id);
       if (!stream || this.held.has(row.id)) continue;
       const content = await this.process.contents.load(row.workspace_id, row.message_id);
-      this.hold(stream, row.mailbox?.email ?? content.message.fromEmail, row);
+      this.hold(stream, content.message, row);
     }
   }
 
@@ -177,13 +221,14 @@ export class ReadAheadBuffer {
     }
   }
 
-  private hold(stream: ActiveStream, fromEmail: string, row: DueRow): void {
-    const key = `${stream.id} ${fromEmail}`;
+  private hold(stream: ActiveStream, message: FrozenMessage, row: DueRow): void {
+    const fromEmail = row.mailbox?.email ?? message.fromEmail;
+    const key = message.routing ? `${stream.id} ${fromEmail} ${row.message_id}` : `${stream.id} ${fromEmail}`;
     const batch = this.batches.get(key) ?? {
       key,
       stream,
-      fromEmail,
-      providerId: row.mailbox?.provider_id ?? null,
+      request: { fromEmail, fixedProviderId: row.mailbox?.provider_id ?? null, routing: message.routing ?? null },
+      choice: null,
       rows: [],
     };
     batch.rows.push(row);

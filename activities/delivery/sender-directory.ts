@@ -2,13 +2,14 @@ import type { Connector } from '../../channels/connector';
 import { type BreakerRow, openBreakers } from '../../db/delivery/breakers';
 import type { RateLimit } from '../../db/delivery/capacity';
 import { loadThrottles } from '../../db/delivery/throttles';
-import { CredentialsError, ensureRoute, loadSenders } from '../../db/senders';
+import { CredentialsError, ensureRoute, loadSenders, loadWaysOut, type WaysOut } from '../../db/senders';
 import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
-import { INSTALLATION_PROVIDER_ID, type Sender } from '../../domain/senders';
+import { INSTALLATION_PROVIDER_ID, type PermittedSender, type Sender } from '../../domain/senders';
 import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
 import { one, sql } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector, installationSmtp } from '../senders';
+import { RoutePlan, type RouteRequest, type Way, type WayState, type Ways, waysOf } from './route-plan';
 import { Window } from './window';
 
 /** How long senders, breakers and throttles may be remembered; every claim is bound by the capacity rows anyway. */
@@ -21,6 +22,8 @@ const TRIP_MS = 100;
 export interface ChosenRoute {
   sender: Sender;
   fromEmail: string;
+  /** Who the message says it is from, in the place of its own From; null = that. */
+  from: PermittedSender | null;
   routeId: string;
   reason: string;
   connector: Connector;
@@ -35,16 +38,13 @@ export interface ChosenRoute {
   probe: boolean;
 }
 
-/** Nothing can be sent from this address now. */
-export interface NoRoute {
-  /** Milliseconds until it is worth another look. */
-  retryInMs: number;
-  cause: 'NO_SENDER' | 'BREAKER_OPEN' | 'CAPACITY';
-}
-
 interface WorkspaceState {
   zone: string;
   senders: Sender[];
+  waysOut: WaysOut;
+  /** By request, for the senders and objects as they were loaded. */
+  ways: Map<string, Ways>;
+  plans: Map<string, RoutePlan>;
   sendersAt: number;
   /** Those that are not closed. */
   breakers: readonly BreakerRow[];
@@ -52,19 +52,26 @@ interface WorkspaceState {
   stateAt: number;
 }
 
+/** What all connections of one provider share. */
+interface Watched {
+  version: string;
+  watch: BreakerWatch;
+  window: Window | null;
+}
+
 interface Connected {
   version: string;
   connector: Connector;
-  watch: BreakerWatch;
-  window: Window | null;
 }
 
 /** The senders of workspaces, with kept connections. Shared by all drains of a process. */
 export class SenderDirectory {
   private readonly workspaces = new Map<string, WorkspaceState>();
+  private readonly watched = new Map<string, Watched>();
+  /** By provider and, where it has dedicated IPs, by IP. */
   private readonly connections = new Map<string, Connected>();
   private readonly routes = new Map<string, string>();
-  /** Routes with a cap that is used up (a raised limit is another version), until when (monotonic) not to ask. */
+  /** Caps that are used up (a raised limit is another one), until when (monotonic) not to ask. */
   private readonly exhausted = new Map<string, number>();
   private readonly hasInstallationSender: boolean;
 
@@ -72,38 +79,49 @@ export class SenderDirectory {
     this.hasInstallationSender = installationSmtp(deps.config) !== null;
   }
 
-  /** The best sender whose breaker lets a message pass, or why there is none. */
-  async choose(
-    workspaceId: string,
-    fromEmail: string,
-    fixedProviderId: string | null = null,
-  ): Promise<ChosenRoute | NoRoute> {
+  /** The ways out of a request as they are now; the same plan as before while the same ones are open. */
+  async plan(workspaceId: string, request: RouteRequest): Promise<RoutePlan> {
     const state = await this.state(workspaceId);
-    let soonest: number | null = null;
-    for (const [position, sender] of state.senders.entries()) {
-      if (fixedProviderId !== null && sender.providerId !== fixedProviderId) continue;
-      const usedUpUntil = Math.max(
-        this.exhausted.get(versionOf(sender)) ?? 0,
-        this.exhausted.get(`${versionOf(sender)} ${fromEmail}`) ?? 0,
-      );
-      const usedUpForMs = usedUpUntil - performance.now();
-      if (usedUpForMs > 0) return { cause: 'CAPACITY', retryInMs: usedUpForMs };
-      if (this.connections.get(sender.providerId)?.watch.holdsBack(fromEmail)) {
-        soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, TRIP_MS);
-        continue;
-      }
-      const probeInMs = probeIn(state.breakers, sender.providerId, fromEmail);
-      if (probeInMs === null)
-        return this.route(
-          sender,
-          fromEmail,
-          fixedProviderId !== null ? 'mailbox' : position === 0 ? 'first in order' : 'earlier ones have open breakers',
-          false,
-        );
-      if (probeInMs === 0) return this.route(sender, fromEmail, 'probe of an open breaker', true);
-      soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, probeInMs);
+    const key = `${request.fromEmail} ${request.fixedProviderId} ${request.routing ? JSON.stringify(request.routing) : ''}`;
+    let ways = state.ways.get(key);
+    if (!ways) {
+      ways = waysOf(request, state.senders, state.waysOut);
+      state.ways.set(key, ways);
     }
-    return soonest === null ? { cause: 'NO_SENDER', retryInMs: 30_000 } : { cause: 'BREAKER_OPEN', retryInMs: soonest };
+    const now = performance.now();
+    const states = ways.ways.map((way) => this.wayState(state.breakers, way, now));
+    const known = state.plans.get(key);
+    if (known?.refresh(ways, states)) return known;
+    const plan = new RoutePlan(ways, states);
+    state.plans.set(key, plan);
+    return plan;
+  }
+
+  /** A way with its connections in this process and its route's id. */
+  async open(way: Way, reason: string, probe: boolean): Promise<ChosenRoute> {
+    const { sender, fromEmail, from, ipId, caps } = way;
+    const key = `${sender.workspaceId} ${sender.providerId} ${fromEmail} ${ipId ?? ''}`;
+    let routeId = this.routes.get(key);
+    if (!routeId) {
+      routeId = (await ensureRoute(this.deps.db, sender.workspaceId, sender.providerId, fromEmail, ipId)).routeId;
+      this.routes.set(key, routeId);
+    }
+    const { watch, window } = this.watch(sender);
+    const connector = this.connect(sender, ipId);
+    const rateLimit = this.rateLimit(sender);
+    return { sender, fromEmail, from, routeId, reason, connector, watch, window, probe, rateLimit, caps };
+  }
+
+  private wayState(breakers: readonly BreakerRow[], { sender, fromEmail, caps }: Way, now: number): WayState {
+    const { providerId } = sender;
+    const usedUpUntil = Math.max(0, ...caps.map((cap) => this.exhausted.get(capKey(cap)) ?? 0));
+    if (usedUpUntil > now) return { blocked: { cause: 'CAPACITY', until: usedUpUntil }, probe: false };
+    if (this.watched.get(providerId)?.watch.holdsBack(fromEmail)) {
+      return { blocked: { cause: 'BREAKER_OPEN', until: now + TRIP_MS }, probe: false };
+    }
+    const probeInMs = probeIn(breakers, providerId, fromEmail);
+    if (probeInMs === null || probeInMs === 0) return { blocked: null, probe: probeInMs === 0 };
+    return { blocked: { cause: 'BREAKER_OPEN', until: now + probeInMs }, probe: false };
   }
 
   throttle(workspaceId: string, routeId: string, mxGroup: string): Throttle | null {
@@ -127,11 +145,8 @@ export class SenderDirectory {
 
   /** A cap of a route is used up; looked at again at midnight, or in a minute, since units may come back. */
   exhaust(route: ChosenRoute, limit: CapacityLimit, now: Date): void {
-    const { sender, fromEmail } = route;
-    const untilMidnight = nextLocalMidnight(this.zone(sender.workspaceId), now).getTime() - now.getTime();
-    const ofProvider = limit.kind === 'provider-day' || limit.kind === 'provider-hour';
-    const key = ofProvider ? versionOf(sender) : `${versionOf(sender)} ${fromEmail}`;
-    this.exhausted.set(key, performance.now() + Math.min(untilMidnight, 60_000));
+    const untilMidnight = nextLocalMidnight(this.zone(route.sender.workspaceId), now).getTime() - now.getTime();
+    this.exhausted.set(capKey(limit), performance.now() + Math.min(untilMidnight, 60_000));
   }
 
   /** Breakers and throttles changed: look again at the next choice. */
@@ -144,18 +159,6 @@ export class SenderDirectory {
   async close(graceMs: number): Promise<void> {
     await Promise.all([...this.connections.values()].map(({ connector }) => connector.close(graceMs)));
     this.connections.clear();
-  }
-
-  private async route(sender: Sender, fromEmail: string, reason: string, probe: boolean): Promise<ChosenRoute> {
-    const key = `${sender.workspaceId} ${sender.providerId} ${fromEmail}`;
-    let routeId = this.routes.get(key);
-    if (!routeId) {
-      routeId = (await ensureRoute(this.deps.db, sender.workspaceId, sender.providerId, fromEmail)).routeId;
-      this.routes.set(key, routeId);
-    }
-    const { connector, watch, window } = this.connect(sender);
-    const rateLimit = this.rateLimit(sender);
-    return { sender, fromEmail, routeId, reason, connector, watch, window, probe, rateLimit, caps: capsOf(sender) };
   }
 
   private rateLimit(sender: Sender): RateLimit | null {
@@ -177,18 +180,31 @@ export class SenderDirectory {
         };
   }
 
-  private connect(sender: Sender): Connected {
+  private watch(sender: Sender): Watched {
     const version = versionOf(sender);
-    const known = this.connections.get(sender.providerId);
+    const known = this.watched.get(sender.providerId);
     if (known?.version === version) return known;
-    void known?.connector.close(60_000);
     const size = sender.kind === 'provider' ? sender.settings.window : null;
     // Places taken for the former version are given back to the same window.
     const window = size === null ? null : known?.window?.size === size ? known.window : new Window(size);
-    const connector = createSenderConnector(sender, this.deps.config);
-    const made = { version, connector, watch: new BreakerWatch(), window };
-    this.connections.set(sender.providerId, made);
+    const made = { version, watch: new BreakerWatch(), window };
+    this.watched.set(sender.providerId, made);
     return made;
+  }
+
+  private connect(sender: Sender, ipId: string | null): Connector {
+    const key = ipId === null ? sender.providerId : `${sender.providerId} ${ipId}`;
+    // What an IP changes of the settings is part of what the connections are made for.
+    const version =
+      ipId === null || sender.kind === 'installation'
+        ? versionOf(sender)
+        : `${versionOf(sender)} ${JSON.stringify(sender.settings)}`;
+    const known = this.connections.get(key);
+    if (known?.version === version) return known.connector;
+    void known?.connector.close(60_000);
+    const connector = createSenderConnector(sender, this.deps.config);
+    this.connections.set(key, { version, connector });
+    return connector;
   }
 
   private async state(workspaceId: string): Promise<WorkspaceState> {
@@ -199,6 +215,9 @@ export class SenderDirectory {
       state = {
         zone: 'UTC',
         senders: [],
+        waysOut: { pools: new Map(), defaultPoolId: null, domains: new Map() },
+        ways: new Map(),
+        plans: new Map(),
         sendersAt: never,
         breakers: [],
         throttles: new Map(),
@@ -209,7 +228,14 @@ export class SenderDirectory {
     if (now - state.sendersAt > SENDERS_MS) {
       // The day of its caps begins at another moment when the workspace moves.
       state.zone = await this.timeZone(workspaceId);
-      state.senders = await this.loadSenders(workspaceId);
+      const [senders, waysOut] = await Promise.all([
+        this.loadSenders(workspaceId),
+        loadWaysOut(this.deps.db, workspaceId),
+      ]);
+      state.senders = senders;
+      state.waysOut = waysOut;
+      state.ways = new Map();
+      state.plans = new Map();
       state.sendersAt = now;
     }
     if (now - state.stateAt > STATE_MS) {
@@ -251,13 +277,9 @@ function probeIn(breakers: readonly BreakerRow[], providerId: string, fromEmail:
   return open.length === 0 ? null : Math.max(...open.map((breaker) => breaker.probeInMs));
 }
 
-function capsOf(sender: Sender): CapacityLimit[] {
-  if (sender.kind === 'installation') return [];
-  const caps: CapacityLimit[] = [];
-  const { perDay, per24Hours } = sender.limits;
-  if (perDay !== null) caps.push({ kind: 'provider-day', resourceId: sender.providerId, limit: perDay });
-  if (per24Hours !== null) caps.push({ kind: 'provider-hour', resourceId: sender.providerId, limit: per24Hours });
-  return caps;
+/** A cap as it is now: one that was raised is another. */
+function capKey({ kind, resourceId, limit }: CapacityLimit): string {
+  return `${kind} ${resourceId} ${limit}`;
 }
 
 /** Names a sender as it is now. The installation's connections are shared by all workspaces. */

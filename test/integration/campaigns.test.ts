@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { CAMPAIGN_STATES, CAMPAIGN_TRANSITIONS, type CampaignState } from '../../domain/campaigns';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi, type TestResponse } from '../support/api';
@@ -254,9 +255,21 @@ describe('drafting', () => {
     ['a recurring campaign', { campaign_type: 'RECURRING' }, '/body/campaign_type'],
     ['a triggered campaign', { campaign_type: 'TRIGGERED' }, '/body/campaign_type'],
     ['another channel', { channel: 'sms' }, '/body/channel'],
-    ['a sending pool', { sending_pool_id: 'x' }, '/body'],
-    ['a sending identity', { sending_identity_id: 'x' }, '/body'],
-    ['a routing config', { routing_config: {} }, '/body'],
+    ['a sending pool that is none', { sending_pool_id: randomUUID() }, '/body/sending_pool_id'],
+    ['an identity that is none', { sending_identity_id: randomUUID() }, '/body/sending_identity_id'],
+    [
+      'an identity besides an address',
+      { sending_identity_id: randomUUID(), from_email: 'a@b.example' },
+      '/body/sending_identity_id',
+    ],
+    ['an unknown strategy', { routing_config: { strategy: 'random' } }, '/body/routing_config/strategy'],
+    ['weights without a pool', { routing_config: { strategy: 'weighted' } }, '/body/routing_config/strategy'],
+    [
+      'a preferred provider that is none',
+      { routing_config: { preferred_providers: [randomUUID()] } },
+      '/body/routing_config/preferred_providers/0',
+    ],
+    ['an unknown wish for routing', { routing_config: { retries: 3 } }, '/body/routing_config'],
     ['a header in the From name', { from_name: 'News\r\nBcc: eve@contacts.example' }, '/body/from_name'],
     ['a header in the From address', { from_email: 'a@b.example\nBcc: eve@contacts.example' }, '/body/from_email'],
     ['a From address with a name', { from_email: 'News <news@mail.example>' }, '/body/from_email'],

@@ -3,6 +3,7 @@ import { seedConsent } from '../../db/consent';
 import { insertMessage } from '../../db/content';
 import { campaignRunWorkflow } from '../../domain/campaigns/contract';
 import { compileContent } from '../../domain/content';
+import type { PermittedRouting } from '../../domain/senders';
 import { AddressHasher } from '../../platform/crypto';
 import { Database, many, one, sql } from '../../platform/postgres';
 import { createTemporalClient, ensureWorkflow } from '../../platform/temporal';
@@ -107,13 +108,19 @@ export class CampaignWorld {
   }
 
   /** An approved campaign to everybody with consent, due now; its workflow is started. Returns the run's id. */
-  async startCampaign(content: { subject: string; html: string; text: string } = NEWSLETTER): Promise<string> {
-    const runId = await this.insertCampaign(content);
+  async startCampaign(
+    content: { subject: string; html: string; text: string } = NEWSLETTER,
+    routing: PermittedRouting | null = null,
+  ): Promise<string> {
+    const runId = await this.insertCampaign(content, routing);
     await ensureWorkflow(this.temporal.client, campaignRunWorkflow({ workspaceId: this.workspaceId, runId }));
     return runId;
   }
 
-  private insertCampaign(content: { subject: string; html: string; text: string }): Promise<string> {
+  private insertCampaign(
+    content: { subject: string; html: string; text: string },
+    routing: PermittedRouting | null,
+  ): Promise<string> {
     return this.db.transaction(async (tx) => {
       const campaign = await one<{ id: string }>(
         tx,
@@ -136,6 +143,7 @@ export class CampaignWorld {
         previewText: '',
         fromName: 'Sender',
         fromEmail: 'news@sender.example',
+        routing,
         replyTo: null,
         categoryId: null,
         purposeId: this.purposeId,
@@ -156,6 +164,7 @@ export class CampaignWorld {
         campaignId: campaign.id,
         messageId: message.id,
         sha256: message.sha256,
+        poolId: routing?.pool_id ?? null,
         at: null,
         sendWindow: null,
         expiresAt: null,

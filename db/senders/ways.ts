@@ -1,0 +1,89 @@
+import type { DomainAuthentication, Egress, RoutingStrategy } from '../../domain/senders';
+import { many, one, type Queryable, sql } from '../../platform/postgres';
+
+/** One member of a pool with what belongs to it. */
+export interface WayOut {
+  id: string;
+  providerId: string;
+  weight: number;
+  priority: number;
+  mxGroups: string[];
+  /** null = the From address of the message. */
+  identity: { email: string; isActive: boolean } | null;
+  ip: DedicatedIp | null;
+}
+
+export interface DedicatedIp {
+  id: string;
+  version: number;
+  egress: Egress;
+  isPaused: boolean;
+  dailyLimit: number | null;
+  health: number | null;
+}
+
+/** A sending domain as far as routing looks at it. */
+export interface DomainState extends DomainAuthentication {
+  id: string;
+  isPaused: boolean;
+  dailyLimit: number | null;
+  health: number | null;
+  /** Health by mailbox-provider group, where it was measured. */
+  byGroup: Record<string, number>;
+}
+
+/** All that routing knows of a workspace, besides its providers. */
+export interface WaysOut {
+  pools: Map<string, { strategy: RoutingStrategy; members: WayOut[] }>;
+  defaultPoolId: string | null;
+  /** By the right part of From addresses. */
+  domains: Map<string, DomainState>;
+}
+
+/** Pools, IPs and domains of a workspace; one look, empty for workspaces that have none. */
+export async function loadWaysOut(db: Queryable, workspaceId: string): Promise<WaysOut> {
+  const some = await one<{ pools: boolean; domains: boolean }>(
+    db,
+    sql`SELECT EXISTS (SELECT 1 FROM sending_pools WHERE workspace_id = ${workspaceId} AND deleted_at IS NULL) AS pools,
+          EXISTS (SELECT 1 FROM sending_domains WHERE workspace_id = ${workspaceId}) AS domains`,
+  );
+  const ways: WaysOut = { pools: new Map(), defaultPoolId: null, domains: new Map() };
+  if (some?.pools) await addPools(db, workspaceId, ways);
+  if (some?.domains) await addDomains(db, workspaceId, ways);
+  return ways;
+}
+
+async function addPools(db: Queryable, workspaceId: string, ways: WaysOut): Promise<void> {
+  const rows = await many<{ id: string; strategy: RoutingStrategy; is_default: boolean; members: WayOut[] }>(
+    db,
+    sql`SELECT p.id, p.strategy, p.is_default, coalesce(
+          (SELECT jsonb_agg(jsonb_build_object('id', m.id, 'providerId', m.provider_id, 'weight', m.weight,
+              'priority', m.priority, 'mxGroups', m.mx_groups,
+              'identity', CASE WHEN i.id IS NOT NULL THEN jsonb_build_object('email', i.email, 'isActive', i.is_active) END,
+              'ip', CASE WHEN a.id IS NOT NULL THEN jsonb_build_object('id', a.id, 'version', a.version, 'egress', a.egress,
+                'isPaused', a.status = 'PAUSED', 'dailyLimit', a.daily_limit, 'health', a.health_score) END) ORDER BY m.id)
+            FROM sending_pool_members m
+            LEFT JOIN sending_identities i ON i.workspace_id = m.workspace_id AND i.id = m.identity_id
+            LEFT JOIN dedicated_ips a ON a.workspace_id = m.workspace_id AND a.id = m.ip_id
+            WHERE m.workspace_id = p.workspace_id AND m.pool_id = p.id), '[]') AS members
+        FROM sending_pools p WHERE p.workspace_id = ${workspaceId} AND p.deleted_at IS NULL`,
+  );
+  for (const { id, strategy, is_default, members } of rows) {
+    ways.pools.set(id, { strategy, members });
+    if (is_default) ways.defaultPoolId = id;
+  }
+}
+
+async function addDomains(db: Queryable, workspaceId: string, ways: WaysOut): Promise<void> {
+  const rows = await many<DomainState & { host: string }>(
+    db,
+    sql`SELECT d.id, d.host, d.status = 'PAUSED' AS "isPaused", d.daily_limit AS "dailyLimit",
+          d.health_score::float8 AS health,
+          coalesce((SELECT jsonb_object_agg(s.mx_group, s.score) FROM isp_metrics s
+            WHERE s.workspace_id = d.workspace_id AND s.domain_id = d.id), '{}') AS "byGroup",
+          coalesce((SELECT jsonb_agg(jsonb_build_object('providerId', p.provider_id, 'dkim', p.dkim, 'spf', p.spf))
+            FROM sending_domain_providers p WHERE p.workspace_id = d.workspace_id AND p.domain_id = d.id), '[]') AS providers
+        FROM sending_domains d WHERE d.workspace_id = ${workspaceId}`,
+  );
+  for (const row of rows) ways.domains.set(row.host, row);
+}
