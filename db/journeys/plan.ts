@@ -41,14 +41,17 @@ interface DueRow extends Record<string, unknown> {
   contact_id: string;
   enrolled_at: Date;
   due_at: Date;
+  sequence_id: string;
+  stream_id: string;
+  lane_id: string;
   mailbox_id: string | null;
-  mailbox_ids: string[];
   step_number: number;
   message_id: string;
   send_window: SendWindow;
   use_contact_time_zone: boolean;
   several_per_day: boolean;
   contact_zone: string | null;
+  mx_group: string;
   /** The row in the ledger, for a mail that has missed its slot. */
   delivery_id: string | null;
 }
@@ -87,8 +90,11 @@ export async function planWorkspace(
   // Beyond a page in which every mailbox is full there is nothing to give.
   const isAnyFree = mailboxes.some((mailbox) => mailbox.taken < mailbox.quota);
   if (whole && due.length === PAGE && last && isAnyFree) result.next = { enrolledAt: last.enrolled_at, id: last.id };
+  const allowed = await mailboxesOfMessages(tx, workspaceId, due);
   const earlier = await slotsOfContacts(tx, workspaceId, date, due);
-  const demands = due.map((row) => toDemand(row, day, earlier.get(row.contact_id) ?? [], !whole));
+  const demands = due.map((row) =>
+    toDemand(row, day, allowed.get(row.message_id) ?? [], earlier.get(row.contact_id) ?? [], !whole),
+  );
   const plan = planDay(day, mailboxes, demands);
   for (const { reason } of plan.unplanned) result.unplanned[reason] = (result.unplanned[reason] ?? 0) + 1;
   const byId = new Map(due.map((row) => [row.id, row]));
@@ -114,7 +120,7 @@ export async function planLock(tx: Queryable, workspaceId: string): Promise<void
   await tx.query(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`${PLAN_SEQUENCES_JOB} ${workspaceId}`}, 0))`);
 }
 
-function toDemand(row: DueRow, day: Day, contactSlots: Date[], immediate: boolean): Demand {
+function toDemand(row: DueRow, day: Day, mailboxIds: string[], contactSlots: Date[], immediate: boolean): Demand {
   const known = row.contact_zone === null ? null : canonicalTimeZone(row.contact_zone);
   const zone = (row.use_contact_time_zone ? known : null) ?? row.send_window.timezone;
   return {
@@ -125,7 +131,7 @@ function toDemand(row: DueRow, day: Day, contactSlots: Date[], immediate: boolea
     window: { ...row.send_window, timezone: zone },
     zone: known ?? row.send_window.timezone,
     mailboxId: row.mailbox_id,
-    mailboxIds: row.mailbox_ids,
+    mailboxIds,
     severalPerDay: row.several_per_day,
     contactSlots,
     immediate: immediate && row.step_number === 1,
@@ -167,11 +173,12 @@ function dueEnrolments(
     tx,
     sql`SELECT e.id, e.contact_id, e.enrolled_at, e.due_at, e.mailbox_id, n.step_number, f.id AS message_id, s.send_window,
           s.use_contact_time_zone, s.several_per_day, c.time_zone AS contact_zone, missed.id AS delivery_id,
-          ARRAY(SELECT m.mailbox_id FROM sequence_mailboxes m JOIN mailboxes b ON b.workspace_id = m.workspace_id AND b.id = m.mailbox_id
-            WHERE m.workspace_id = s.workspace_id AND m.sequence_id = s.id AND b.email = ANY (f.permitted_senders)) AS mailbox_ids
+          e.sequence_id, s.stream_id, t.lane_id, coalesce(g.mx_group, 'other') AS mx_group
         FROM sequence_enrolments e
         JOIN sequences s ON s.workspace_id = e.workspace_id AND s.id = e.sequence_id AND s.status = 'ACTIVE'
+        JOIN streams t ON t.id = s.stream_id
         JOIN contacts c ON c.workspace_id = e.workspace_id AND c.id = e.contact_id
+        LEFT JOIN mail_domains g ON g.domain = c.email_domain
         JOIN consents k ON k.workspace_id = e.workspace_id AND k.contact_id = e.contact_id AND k.channel = 'email'
           AND k.purpose_id = s.purpose_id AND k.status = 'granted'
         JOIN sequence_steps n ON n.workspace_id = e.workspace_id AND n.sequence_id = e.sequence_id
@@ -184,6 +191,25 @@ function dueEnrolments(
           AND (NOT e.pending OR missed.id IS NOT NULL) ${only} ${after}
         ORDER BY e.enrolled_at, e.id LIMIT ${PAGE}`,
   );
+}
+
+/** The mailboxes that each step's message may leave from: those of its sequence that its approval covers. */
+async function mailboxesOfMessages(
+  tx: Queryable,
+  workspaceId: string,
+  due: readonly DueRow[],
+): Promise<Map<string, string[]>> {
+  const sequences = new Map(due.map((row) => [row.message_id, row.sequence_id]));
+  const rows = await many<{ message_id: string; mailbox_ids: string[] }>(
+    tx,
+    sql`SELECT v.message_id, array_agg(b.id ORDER BY b.id) AS mailbox_ids
+        FROM unnest(${[...sequences.keys()]}::uuid[], ${[...sequences.values()]}::uuid[]) AS v (message_id, sequence_id)
+        JOIN messages f ON f.workspace_id = ${workspaceId} AND f.id = v.message_id
+        JOIN sequence_mailboxes m ON m.workspace_id = ${workspaceId} AND m.sequence_id = v.sequence_id
+        JOIN mailboxes b ON b.workspace_id = ${workspaceId} AND b.id = m.mailbox_id AND b.email = ANY (f.permitted_senders)
+        GROUP BY v.message_id`,
+  );
+  return new Map(rows.map((row) => [row.message_id, row.mailbox_ids]));
 }
 
 /** When sequence mail went, or will go, to these contacts around the day. */
@@ -204,6 +230,10 @@ async function slotsOfContacts(
   return new Map(rows.map((row) => [row.contact_id, row.slots]));
 }
 
+interface PlannedRow extends Slot {
+  row: DueRow;
+}
+
 /** Puts the planned mails into the ledger, or gives those that are there their new slot; the lanes that have them. */
 async function writeSlots(
   tx: Queryable,
@@ -212,47 +242,49 @@ async function writeSlots(
   slots: readonly Slot[],
   due: ReadonlyMap<string, DueRow>,
 ): Promise<string[]> {
-  if (slots.length === 0) return [];
-  const source = SOURCES.SEQUENCE;
-  const rows = slots.flatMap((slot) => {
+  const rows = slots.flatMap((slot): PlannedRow[] => {
     const row = due.get(slot.enrolmentId);
     return row ? [{ ...slot, row }] : [];
   });
-  const planned = sql`
-    SELECT v.*, e.contact_id, s.stream_id, t.lane_id, c.email_domain
-    FROM unnest(${rows.map(({ row }) => row.id)}::uuid[], ${rows.map(({ row }) => row.step_number)}::smallint[],
-      ${rows.map(({ row }) => row.message_id)}::uuid[], ${rows.map(({ mailboxId }) => mailboxId)}::uuid[],
-      ${rows.map(({ at }) => at)}::timestamptz[], ${rows.map(({ until }) => until)}::timestamptz[],
-      ${rows.map(({ row }) => row.delivery_id)}::uuid[]) AS v (enrolment_id, step, message_id, mailbox_id, at, until, delivery_id)
-    JOIN sequence_enrolments e ON e.workspace_id = ${workspaceId} AND e.id = v.enrolment_id
-    JOIN sequences s ON s.workspace_id = ${workspaceId} AND s.id = e.sequence_id
-    JOIN streams t ON t.id = s.stream_id
-    JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.id = e.contact_id`;
-  const lanes = await many<{ lane_id: string }>(
-    tx,
-    sql`WITH planned AS MATERIALIZED (${planned}),
-        moved AS (
-          UPDATE deliveries d SET not_before = p.at, slot_until = p.until, mailbox_date = ${day.date}, reason = NULL
-          FROM planned p WHERE p.delivery_id IS NOT NULL AND d.source_id = p.enrolment_id AND d.id = p.delivery_id AND d.status = 'QUEUED'),
-        made AS (
-          INSERT INTO deliveries (workspace_id, source_type, source_id, step_key, recipient_key, contact_id, message_id, lane_id,
-            stream_id, mx_group, class, priority, not_before, max_attempts, mailbox_id, mailbox_date, slot_until)
-          SELECT ${workspaceId}, 'SEQUENCE', p.enrolment_id, 'step-' || p.step, p.contact_id::text, p.contact_id, p.message_id,
-            p.lane_id, p.stream_id, coalesce(g.mx_group, 'other'), ${source.class}, ${source.priority}, p.at, ${MAX_ATTEMPTS},
-            p.mailbox_id, ${day.date}, p.until
-          FROM planned p LEFT JOIN mail_domains g ON g.domain = p.email_domain WHERE p.delivery_id IS NULL
-          ON CONFLICT DO NOTHING RETURNING stream_id),
-        counted AS (
-          INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, materialised, queued)
-          SELECT ${workspaceId}, stream_id, '00000000-0000-0000-0000-000000000000', count(*), count(*) FROM made GROUP BY stream_id
-          ON CONFLICT (stream_id, process_id, slot)
-          DO UPDATE SET materialised = r.materialised + excluded.materialised, queued = r.queued + excluded.queued),
-        noted AS (
-          UPDATE sequence_enrolments e SET pending = true, step_number = p.step, mailbox_id = p.mailbox_id
-          FROM planned p WHERE e.workspace_id = ${workspaceId} AND e.id = p.enrolment_id)
-        SELECT DISTINCT lane_id FROM planned ORDER BY lane_id`,
-  );
-  return lanes.map((lane) => lane.lane_id);
+  const moved = rows.filter(({ row }) => row.delivery_id !== null);
+  const made = rows.filter(({ row }) => row.delivery_id === null);
+  if (moved.length > 0) await moveRows(tx, day, moved);
+  if (made.length > 0) await insertRows(tx, workspaceId, day, made);
+  return [...new Set(rows.map(({ row }) => row.lane_id))].sort();
+}
+
+async function moveRows(tx: Queryable, day: Day, rows: readonly PlannedRow[]): Promise<void> {
+  await tx.query(sql`
+    UPDATE deliveries d SET not_before = v.at, slot_until = v.until, mailbox_date = ${day.date}, reason = NULL
+    FROM unnest(${rows.map(({ row }) => row.id)}::uuid[], ${rows.map(({ row }) => row.delivery_id)}::uuid[],
+      ${rows.map(({ at }) => at)}::timestamptz[], ${rows.map(({ until }) => until)}::timestamptz[]) AS v (source_id, id, at, until)
+    WHERE d.source_id = v.source_id AND d.id = v.id AND d.status = 'QUEUED'`);
+}
+
+async function insertRows(tx: Queryable, workspaceId: string, day: Day, rows: readonly PlannedRow[]): Promise<void> {
+  const source = SOURCES.SEQUENCE;
+  const of = <Value>(value: (planned: PlannedRow) => Value): Value[] => rows.map(value);
+  await tx.query(sql`
+    WITH made AS (
+      INSERT INTO deliveries (workspace_id, source_type, source_id, step_key, recipient_key, contact_id, message_id, lane_id,
+        stream_id, mx_group, class, priority, not_before, max_attempts, mailbox_id, mailbox_date, slot_until)
+      SELECT ${workspaceId}, 'SEQUENCE', v.source_id, 'step-' || v.step, v.contact_id::text, v.contact_id, v.message_id, v.lane_id,
+        v.stream_id, v.mx_group, ${source.class}, ${source.priority}, v.at, ${MAX_ATTEMPTS}, v.mailbox_id, ${day.date}, v.until
+      FROM unnest(${of(({ row }) => row.id)}::uuid[], ${of(({ row }) => row.step_number)}::smallint[],
+        ${of(({ row }) => row.contact_id)}::uuid[], ${of(({ row }) => row.message_id)}::uuid[],
+        ${of(({ row }) => row.lane_id)}::uuid[], ${of(({ row }) => row.stream_id)}::uuid[], ${of(({ row }) => row.mx_group)}::text[],
+        ${of(({ mailboxId }) => mailboxId)}::uuid[], ${of(({ at }) => at)}::timestamptz[], ${of(({ until }) => until)}::timestamptz[])
+        AS v (source_id, step, contact_id, message_id, lane_id, stream_id, mx_group, mailbox_id, at, until)
+      ON CONFLICT DO NOTHING RETURNING stream_id)
+    INSERT INTO run_counters AS r (workspace_id, stream_id, process_id, materialised, queued)
+    SELECT ${workspaceId}, stream_id, '00000000-0000-0000-0000-000000000000', count(*), count(*) FROM made GROUP BY stream_id
+    ON CONFLICT (stream_id, process_id, slot)
+    DO UPDATE SET materialised = r.materialised + excluded.materialised, queued = r.queued + excluded.queued`);
+  await tx.query(sql`
+    UPDATE sequence_enrolments e SET pending = true, step_number = v.step, mailbox_id = v.mailbox_id
+    FROM unnest(${of(({ row }) => row.id)}::uuid[], ${of(({ row }) => row.step_number)}::smallint[],
+      ${of(({ mailboxId }) => mailboxId)}::uuid[]) AS v (id, step, mailbox_id)
+    WHERE e.workspace_id = ${workspaceId} AND e.id = v.id`);
 }
 
 /** Missed mails without a slot today are not looked at by their lane before the next day's plan. */

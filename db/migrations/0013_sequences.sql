@@ -122,6 +122,7 @@ CREATE INDEX sequence_enrolments_contact ON sequence_enrolments (workspace_id, c
 -- a mailbox's day is what its rows of that date say, so that nothing has to be given back.
 ALTER TABLE deliveries ADD COLUMN mailbox_id uuid, ADD COLUMN mailbox_date date, ADD COLUMN slot_until timestamptz;
 CREATE INDEX deliveries_mailbox ON deliveries (mailbox_id, mailbox_date) WHERE mailbox_id IS NOT NULL;
+CREATE INDEX deliveries_mailbox_queued ON deliveries (mailbox_id) WHERE mailbox_id IS NOT NULL AND status = 'QUEUED';
 CREATE INDEX deliveries_mailbox_contact ON deliveries (contact_id, mailbox_date) WHERE mailbox_id IS NOT NULL;
 
 ALTER TABLE lanes DROP CONSTRAINT lanes_kind_check,

@@ -56,7 +56,7 @@ afterAll(async () => {
   await dropDatabase();
 });
 
-async function until(condition: () => Promise<boolean>, seconds = 30): Promise<void> {
+async function until(condition: () => Promise<boolean>, seconds = 60): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error('it did not come to pass in time');
