@@ -32,7 +32,9 @@ const environment = z.object({
     .enum(['true', 'false'])
     .default('false')
     .transform((value) => value === 'true')
-    .describe('Whether providers of workspaces may be at private, loopback or link-local addresses'),
+    .describe(
+      'Whether providers of workspaces may be at private, loopback or link-local addresses, and APIs without https',
+    ),
   EMAIL_FROM: z.email().optional().describe('From address where neither campaign nor workspace names one'),
   EMAIL_FROM_NAME: z.string().default('').describe('From name where neither campaign nor workspace names one'),
   CAMPAIGN_SEND_RATE_PER_MINUTE: z.coerce

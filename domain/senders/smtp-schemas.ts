@@ -30,9 +30,6 @@ export const smtpSettings = z.strictObject(settingsFields);
 /** Settings of a new provider: the rest is filled in by `withDefaults`. */
 export const newSmtpSettings = z.strictObject(settingsFields).partial().required({ host: true });
 
-/** Changes to settings: what is absent stays. */
-export const smtpSettingsChange = z.strictObject(settingsFields).partial();
-
 /** A PEM private key that can make DKIM signatures (RFC 6376 and RFC 8463). */
 const dkimPrivateKey = z
   .string()
