@@ -1,6 +1,7 @@
 import { dueRuns, neglectedRuns } from '../../db/campaigns';
 import { dueOptInRequests } from '../../db/consent';
 import { neglectedLanes } from '../../db/delivery/lanes';
+import { rowsToLookUp } from '../../db/delivery/lookups';
 import { expiredProcesses, liveProcesses, reapProcess } from '../../db/delivery/process';
 import {
   alertLongWaiting,
@@ -20,11 +21,17 @@ import {
   isRightsJobKind,
   rightsJobWorkflow,
 } from '../../domain/contacts/contract';
-import { type LiveProcesses, laneWorkflow, type WatchdogReport } from '../../domain/delivery/contract';
+import {
+  type LiveProcesses,
+  type LookupReport,
+  laneWorkflow,
+  type WatchdogReport,
+} from '../../domain/delivery/contract';
 import { checkProviderWorkflow } from '../../domain/senders';
 import { ensureWorkflow, type WorkflowStart } from '../../platform/temporal';
 import type { ActivityDependencies } from '../dependencies';
 import { setGauges } from './gauges';
+import { LOOKUP_TYPES, lookUpUnconfirmed } from './look-up';
 
 /** Short activities of the delivery area that run on the control queue. */
 export function createDeliveryControlActivities(deps: ActivityDependencies) {
@@ -63,6 +70,7 @@ export function createDeliveryControlActivities(deps: ActivityDependencies) {
       report.cancelled = await cancelLeftovers(db);
       report.expired = await expireRows(db);
       report.settledByPolicy = await finaliseUnconfirmed(db);
+      report.toLookUp = (await rowsToLookUp(db, LOOKUP_TYPES, 1)).length;
       await alertLongWaiting(db);
       for (const lane of await neglectedLanes(db, deps.config.WATCHDOG_SECONDS)) {
         await ensureWorkflow(deps.temporal, laneWorkflow(lane));
@@ -86,6 +94,10 @@ export function createDeliveryControlActivities(deps: ActivityDependencies) {
       for (const workflow of missing) if (await start(workflow)) report.workflows += 1;
       await setGauges(db);
       return report;
+    },
+
+    lookUpUnconfirmed(): Promise<LookupReport> {
+      return lookUpUnconfirmed(deps);
     },
 
     ensurePartitions(): Promise<number> {

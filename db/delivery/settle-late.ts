@@ -14,6 +14,8 @@ export interface LateTruth {
   outcome: 'SENT' | 'FAILED' | 'QUEUED';
   reason: string | null;
   actorId: string | null;
+  /** The provider's own name of the message, where evidence tells it. */
+  providerMessageId?: string | null;
   /** Process whose counter row takes the change. */
   processId: string;
 }
@@ -65,6 +67,7 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
       not_before = CASE WHEN ${status} = 'QUEUED' THEN sally_now() ELSE not_before END,
       cap_date = CASE WHEN ${returns} THEN NULL WHEN ${retaken.length > 0} THEN sally_now()::date ELSE cap_date END,
       claim_id = CASE WHEN ${row.status} = 'QUEUED' THEN ${truth.claimId} ELSE claim_id END,
+      provider_message_id = coalesce(${truth.providerMessageId ?? null}, provider_message_id),
       sent_at = CASE WHEN ${status} = 'SENT' THEN sally_now() END
     WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}`);
   if (status === 'QUEUED') await tx.query(sql`UPDATE streams SET idle = false WHERE id = ${row.stream_id} AND idle`);

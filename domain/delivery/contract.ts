@@ -66,4 +66,12 @@ export interface WatchdogReport {
   expired: number;
   cancelled: number;
   settledByPolicy: number;
+  /** Whether a provider is to be asked about messages whose outcome is unknown: 0 or 1. */
+  toLookUp?: number;
+}
+
+/** What a round of asking providers came to. */
+export interface LookupReport {
+  asked: number;
+  found: number;
 }
