@@ -21,7 +21,7 @@ fieldset{margin:0 0 1.25rem;padding:0;border:0}
 legend{padding:0;margin-bottom:.5rem;font-weight:600}
 label{display:flex;gap:.75rem;align-items:flex-start;padding:.75rem 1rem;margin-bottom:.5rem;border:1px solid var(--line);border-radius:.6rem;cursor:pointer}
 label:has(input:checked){border-color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent)}
-input[type=radio],input[type=checkbox]{margin-top:.35rem;width:1.1rem;height:1.1rem;accent-color:var(--accent)}
+input[type=radio],input[type=checkbox]{flex:none;margin-top:.35rem;width:1.1rem;height:1.1rem;accent-color:var(--accent)}
 select,input[type=text],input[type=password]{display:block;width:100%;margin:.35rem 0 0;padding:.6rem .75rem;border:1px solid var(--soft);border-radius:.6rem;background:var(--card);color:var(--text);font:inherit}
 .field{display:block;padding:0;border:0;cursor:auto}
 .category{margin:0 0 1.5rem;padding:0 0 1.25rem;border-bottom:1px solid var(--line)}
@@ -36,6 +36,7 @@ table{width:100%;border-collapse:collapse;margin:0 0 1.25rem;font-size:.9rem}
 th,td{padding:.4rem .6rem .4rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;overflow-wrap:anywhere}
 th{width:12rem;font-weight:600}
 .wide{max-width:56rem}
+@media (max-width:30rem){body{padding:0;background:var(--card)}main{padding:1.5rem;border:0;border-radius:0}}
 @media print{body{display:block;padding:0;background:#fff;color:#000}main{max-width:none;padding:0;border:0}section{break-inside:avoid}}
 button{padding:.8rem 1.6rem;border:0;border-radius:.6rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;cursor:pointer}
 button:hover{filter:brightness(1.08)}

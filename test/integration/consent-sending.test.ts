@@ -1,6 +1,7 @@
+import { ensureSystemTemplate } from '../../db/consent';
 import { freezeTemplateMessage } from '../../db/content';
 import { enqueueDelivery } from '../../db/delivery';
-import { preferencesUrl } from '../../domain/consent';
+import { INVITATION_TEMPLATE, preferencesUrl } from '../../domain/consent';
 import { laneWorkflow } from '../../domain/delivery/contract';
 import { uuidv7 } from '../../platform/ids';
 import { many, one, sql } from '../../platform/postgres';
@@ -213,24 +214,18 @@ test('an invitation is mailed with a link that makes a member, and no token is s
   expect(again.status).toBe(410);
 }, 60_000);
 
-test('a mailbox that is full until the last try is a soft bounce, and the policy suppresses it', async () => {
-  await call('put', '/bounce-policy', { soft_bounces: 1, within_days: 30 });
-  await world.addContacts(1, 'full');
+/** A transactional message to a contact; returns the row's id. */
+async function receipt(contactId: string, options: { maxAttempts?: number } = {}): Promise<string> {
   const { workspaceId } = world;
-  const contact = await one<{ id: string; email: string }>(
-    api.db,
-    sql`SELECT id, email FROM contacts WHERE workspace_id = ${workspaceId} AND email LIKE 'full0@%'`,
-  );
-  relay.script = ({ step, line }) =>
-    step === 'rcpt' && line.includes('full0@') ? '452 4.2.2 The mailbox is full' : undefined;
-  const laneId = await api.db.transaction(async (tx) => {
-    const frozen = await freezeTemplateMessage(tx, { workspaceId, slug: 'workspace-invitation' });
+  const { deliveryId, laneId } = await api.db.transaction(async (tx) => {
+    await ensureSystemTemplate(tx, workspaceId, INVITATION_TEMPLATE);
+    const frozen = await freezeTemplateMessage(tx, { workspaceId, slug: INVITATION_TEMPLATE });
     const row = await enqueueDelivery(tx, {
       workspaceId,
       sourceType: 'TRANSACTIONAL',
       sourceId: uuidv7(),
       stepKey: 'send',
-      contactId: contact?.id ?? null,
+      contactId,
       address: null,
       recipientName: null,
       addressHash: null,
@@ -239,11 +234,51 @@ test('a mailbox that is full until the last try is a soft bounce, and the policy
       context: {},
       expiresAt: null,
     });
-    // Its first try is its last.
-    await tx.query(sql`UPDATE deliveries SET max_attempts = 1 WHERE id = ${row.deliveryId}`);
-    return row.laneId;
+    await tx.query(sql`UPDATE deliveries SET max_attempts = ${options.maxAttempts ?? 4} WHERE id = ${row.deliveryId}`);
+    return row;
   });
   await ensureWorkflow(api.deps.temporal, laneWorkflow({ workspaceId, laneId }));
+  return deliveryId ?? '';
+}
+
+test('transactional mail: absent consent allows, denied blocks, also of who has left everything', async () => {
+  await world.addContacts(3, 'customer');
+  const customers = await many<{ id: string; email: string }>(
+    api.db,
+    sql`SELECT id, email FROM contacts WHERE workspace_id = ${world.workspaceId} AND email LIKE 'customer%' ORDER BY email`,
+  );
+  const purpose = await one<{ id: string }>(
+    api.db,
+    sql`SELECT id FROM purposes WHERE workspace_id = ${world.workspaceId} AND key = 'transactional'`,
+  );
+  const [absent, denied, left] = customers.map(({ id }) => id);
+  await call('put', `/contacts/${denied}/consents/${purpose?.id}`, { status: 'denied' });
+  await call('post', `/contacts/${left}/unsubscribe`);
+  const ids = await Promise.all([absent, denied, left].map((id) => receipt(id ?? '')));
+  const rows = () =>
+    many<{ status: string; reason: string | null }>(
+      api.db,
+      sql`SELECT status, reason FROM deliveries WHERE id = ANY (${ids}::uuid[]) ORDER BY array_position(${ids}::uuid[], id)`,
+    );
+  await until(async () => (await rows()).every(({ status }) => !['QUEUED', 'SENDING'].includes(status)));
+  expect(await rows()).toEqual([
+    { status: 'SENT', reason: null },
+    { status: 'FAILED', reason: 'CONSENT_DENIED' },
+    { status: 'SENT', reason: null },
+  ]);
+  expect(customers.map(({ email }) => arrived(email).length)).toEqual([1, 0, 1]);
+}, 60_000);
+
+test('a mailbox that is full until the last try is a soft bounce, and the policy suppresses it', async () => {
+  await call('put', '/bounce-policy', { soft_bounces: 1, within_days: 30 });
+  await world.addContacts(1, 'full');
+  const contact = await one<{ id: string; email: string }>(
+    api.db,
+    sql`SELECT id, email FROM contacts WHERE workspace_id = ${world.workspaceId} AND email LIKE 'full0@%'`,
+  );
+  relay.script = ({ step, line }) =>
+    step === 'rcpt' && line.includes('full0@') ? '452 4.2.2 The mailbox is full' : undefined;
+  await receipt(contact?.id ?? '', { maxAttempts: 1 });
   const suppressed = async () =>
     (await call('post', '/suppressions/check', { address: contact?.email })).body.items as { reason: string }[];
   await until(async () => (await suppressed()).length > 0);
