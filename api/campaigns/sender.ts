@@ -45,25 +45,27 @@ export async function senderOf(
   });
   const isPinned = identity !== null || campaign.from_email !== null;
   const ofPool = pool ? await identitiesOf(context, pool) : [];
-  const from = identity ?? (campaign.from_email === null ? await findDefaultIdentity(tx, workspaceId) : null);
-  const fallbacks = [
-    from?.email,
-    campaign.from_email,
-    workspace.from_email,
-    context.deps.config.EMAIL_FROM,
-    ofPool[0]?.email,
-  ];
+  const preset = identity ?? (campaign.from_email === null ? await findDefaultIdentity(tx, workspaceId) : null);
+  // Where every member has an address of its own, the message's is one of theirs: no other would ever be used.
+  const allOwn = !isPinned && ofPool.length > 0 && pool?.members.every((member) => member.identity_id !== null);
+  const from = allOwn ? (ofPool.find((known) => known.id === preset?.id) ?? ofPool[0] ?? null) : preset;
+  const fallbacks = [from?.email, campaign.from_email, workspace.from_email, context.deps.config.EMAIL_FROM];
   const fromEmail = fallbacks.find((email) => email);
   if (!fromEmail) throw invalidField('from_email', 'Neither the campaign nor its workspace names a From address.');
   const sender = from ?? ofPool.find((known) => known.email === fromEmail) ?? null;
   const senders = isPinned ? [] : ofPool.filter((known) => known.email !== fromEmail).map(permitted);
-  if (pool) requireWayOut(pool, ofPool, [fromEmail, ...senders.map((known) => known.email)]);
+  const fits = pool === null || hasWayOut(pool, ofPool, [fromEmail, ...senders.map((known) => known.email)]);
+  if (!fits && campaign.sending_pool_id) {
+    throw invalidField('sending_pool_id', `No member of the pool “${pool.name}” sends from ${fromEmail}.`);
+  }
+  // A pool by default holds nobody up: a campaign that none of its members may send goes as without it.
+  const poolId = fits ? (pool?.id ?? null) : null;
   const config = campaign.routing_config;
   const routing =
-    pool === null && config === null
+    poolId === null && config === null
       ? null
       : {
-          pool_id: pool?.id ?? null,
+          pool_id: poolId,
           strategy: config?.strategy ?? null,
           preferred_providers: config?.preferred_providers ?? [],
           fallback_enabled: config?.fallback_enabled ?? true,
@@ -98,11 +100,10 @@ async function identitiesOf(context: WorkspaceContext, pool: PoolRow): Promise<I
   return [...found.values()];
 }
 
-/** A pool of which no member may send from any permitted address would never send anything. */
-function requireWayOut(pool: PoolRow, identities: IdentityRow[], emails: string[]): void {
-  const fits = pool.members.some(
+/** Whether any member of a pool may send from one of these addresses. */
+function hasWayOut(pool: PoolRow, identities: IdentityRow[], emails: string[]): boolean {
+  return pool.members.some(
     ({ identity_id }) =>
       identity_id === null || identities.some((known) => known.id === identity_id && emails.includes(known.email)),
   );
-  if (!fits) throw invalidField('sending_pool_id', `No member of the pool “${pool.name}” sends from ${emails[0]}.`);
 }
