@@ -60,9 +60,11 @@ export function listConsentsAsOf(
   return many(
     db,
     sql`WITH said AS (
-          SELECT purpose_id, channel, status, source, occurred_at, id,
-            lag(status) OVER (PARTITION BY purpose_id, channel, status = 'pending' ORDER BY occurred_at, id) AS before
+          SELECT purpose_id, channel, status, source, occurred_at, id, open,
+            lag(status) OVER (PARTITION BY purpose_id, channel, open ORDER BY occurred_at, id) AS before
           FROM consent_events
+          -- A sign-up asks; a pending state that somebody set (a merge) is one.
+          CROSS JOIN LATERAL (SELECT status = 'pending' AND actor_id IS NULL AS open) asked
           WHERE workspace_id = ${workspaceId} AND contact_id IN (SELECT sally_contact_family(${workspaceId}, ${contactId}))
             AND occurred_at <= ${asOf}),
         turns AS (
@@ -71,7 +73,7 @@ export function listConsentsAsOf(
             max(occurred_at) FILTER (WHERE status = 'denied') OVER w AS revoked_at
           FROM said WHERE before IS DISTINCT FROM status
           WINDOW w AS (PARTITION BY purpose_id, channel)
-          ORDER BY purpose_id, channel, status = 'pending', occurred_at DESC, id DESC)
+          ORDER BY purpose_id, channel, open, occurred_at DESC, id DESC)
         SELECT t.purpose_id, p.key AS purpose_key, t.channel, t.status, t.granted_at,
           CASE WHEN t.status = 'denied' THEN t.revoked_at END AS revoked_at, t.source, t.occurred_at AS updated_at
         FROM turns t JOIN purposes p ON p.workspace_id = ${workspaceId} AND p.id = t.purpose_id

@@ -87,6 +87,38 @@ describe('as of a moment', () => {
     );
   }, 60_000);
 
+  test('after a merge it says what holds, whatever both had said', async () => {
+    const states = [[], ['granted'], ['denied'], ['pending'], ['pending', 'granted'], ['granted', 'denied']] as const;
+    const wrong: unknown[] = [];
+    for (const ofSurvivor of states) {
+      for (const ofOther of states) {
+        const [survivor, other] = [await contact(), await contact()];
+        for (const [{ id }, history] of [
+          [survivor, ofSurvivor],
+          [other, ofOther],
+        ] as const) {
+          for (const status of history) {
+            await recordConsent(api.db, {
+              workspaceId: workspace.id,
+              contactId: id,
+              purposeId: newsletter,
+              status,
+              source: status === 'pending' ? 'sign_up' : 'api',
+              wordingVersion: 1,
+            });
+          }
+        }
+        const merged = await call('post', `/contacts/${survivor.id}/merge`, { contact_id: other.id });
+        if (merged.status >= 300) throw new Error(merged.text);
+        const now = new Date((await moment()).getTime() + 1);
+        const held = (await listConsents(api.db, workspace.id, survivor.id)).map(({ status }) => status);
+        const said = (await listConsentsAsOf(api.db, workspace.id, survivor.id, now)).map(({ status }) => status);
+        if (JSON.stringify(held) !== JSON.stringify(said)) wrong.push({ ofSurvivor, ofOther, held, said });
+      }
+    }
+    expect(wrong).toEqual([]);
+  }, 60_000);
+
   test('by the API, per channel and purpose', async () => {
     const { id } = await contact();
     const before = await moment();
