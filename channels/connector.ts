@@ -93,6 +93,11 @@ export interface SendGate {
    * False leaves the message unsent (`not-sent`, `stopped`).
    */
   mayBegin(deliveryId: string): boolean;
+  /**
+   * Asked once, when a connection has taken the message and would begin it at once. False: its slot has passed while it
+   * waited for the connection, and it is left unsent (`not-sent`, `stopped`). Absent: it is not paced.
+   */
+  isOnTime?(): boolean;
   /** Asked before every socket write. False means the process lost its lease: all sockets are destroyed. */
   mayWrite(): boolean;
 }

@@ -203,6 +203,27 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     expect(server.connections).toBe(1);
   });
 
+  test('an answer may take longer than a connection may idle; an idle one is closed', async () => {
+    const { server, connector } = await begin(rig, {}, { http: { idleCloseMs: 100, maxConnections: 1 } });
+    server.reply = (request) => ({ ...rig.says('accepted', request), delayMs: 300 });
+    expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'accepted' });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'accepted' });
+    expect(server.connections).toBe(2);
+  });
+
+  test('throttling holds back what waits, whatever else is answered meanwhile', async () => {
+    const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1 } });
+    server.reply = (request) => ({ ...rig.says('throttled-for-7-seconds', request), delayMs: 20 });
+    const first = connector.send(message(), OPEN);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const waiting = connector.send(message(), OPEN);
+    expect(await first).toMatchObject({ kind: 'throttled' });
+    expect(await waiting).toMatchObject({ kind: 'not-sent', inData: false });
+    expect(connector.freePlaces()).toBe(0);
+    expect(server.requests).toHaveLength(1);
+  });
+
   test('a host that may not be reached is not reached', async () => {
     const { server } = await begin(rig);
     const connector = connect(rig, {

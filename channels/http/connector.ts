@@ -135,7 +135,8 @@ export class HttpConnector implements Connector {
     while (group.length < this.api.batchSize) {
       const waiting = this.queue.shift();
       if (!waiting) break;
-      if (waiting.gate.mayBegin(waiting.message.deliveryId)) group.push(waiting);
+      const { gate, message } = waiting;
+      if (gate.mayBegin(message.deliveryId) && (gate.isOnTime?.() ?? true)) group.push(waiting);
       else waiting.settle(STOPPED);
     }
     return group;

@@ -9,6 +9,7 @@ const LONGEST_THROTTLE_MS = 60_000;
 export class Health {
   private failures = 0;
   private until = 0;
+  private throttledUntil = 0;
   private failure: Unavailable | null = null;
 
   constructor(
@@ -32,7 +33,7 @@ export class Health {
         this.failure = null;
         return;
       case 'throttled':
-        this.until = Math.max(this.until, now + Math.min(LONGEST_THROTTLE_MS, outcome.retryAfterMs ?? this.firstMs));
+        this.throttledUntil = now + Math.min(LONGEST_THROTTLE_MS, outcome.retryAfterMs ?? this.firstMs);
         return;
       case 'unavailable':
         this.failed(outcome, now, outcome.retryAfterMs);
@@ -47,7 +48,7 @@ export class Health {
 
   /** Milliseconds until the provider may be asked again; 0 means now. */
   wait(now: number): number {
-    return Math.max(0, Math.ceil(this.until - now));
+    return Math.max(0, Math.ceil(Math.max(this.until, this.throttledUntil) - now));
   }
 
   /** What to tell messages that wait: why the provider does not work, to come again, or (null) to stay. */

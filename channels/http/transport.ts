@@ -16,6 +16,11 @@ export interface HttpOptions {
   /** PEM of authorities trusted instead of the system's; null: the system's. */
   certificateAuthority: string | null;
   timeouts: HttpTimeouts;
+  /**
+   * A connection without work is closed after this many milliseconds. Servers do it, mostly after 5 s or more, and a
+   * request on one that is just closing would be unknown.
+   */
+  idleCloseMs: number;
   /** Pause after a provider could not be reached or failed; doubles up to the maximum. */
   pauseMs: number;
   pauseMaxMs: number;
@@ -26,6 +31,7 @@ const DEFAULTS: HttpOptions = {
   lookup: null,
   certificateAuthority: null,
   timeouts: { connectMs: 15_000, answerMs: 120_000 },
+  idleCloseMs: 4_000,
   pauseMs: 1_000,
   pauseMaxMs: 60_000,
 };
@@ -67,8 +73,6 @@ export type Exchange =
   | { kind: 'cut' }
   | { kind: 'unknown'; cause: string };
 
-/** Servers close idle connections, mostly after 5 s or more; a request on one that is just closing would be unknown. */
-const IDLE_MS = 4_000;
 const LONGEST_ANSWER = 4 * 1024 * 1024;
 
 /**
@@ -83,7 +87,7 @@ export class HttpTransport {
     const agent = {
       keepAlive: true,
       maxSockets: options.maxConnections,
-      timeout: IDLE_MS,
+      timeout: options.idleCloseMs,
       ...(options.lookup && { lookup: options.lookup }),
     };
     this.plain = new http.Agent(agent);

@@ -120,7 +120,8 @@ export class SmtpPool implements Connector, PipelineOwner {
       if (transaction === undefined) {
         return undefined;
       }
-      if (transaction.gate.mayBegin(transaction.message.deliveryId)) {
+      const { gate, message } = transaction;
+      if (gate.mayBegin(message.deliveryId) && (gate.isOnTime?.() ?? true)) {
         this.turnStretch();
         this.begun++;
         return transaction;
