@@ -241,7 +241,7 @@ async function receipt(contactId: string, options: { maxAttempts?: number } = {}
   return deliveryId ?? '';
 }
 
-test('transactional mail: absent consent allows, denied blocks, also of who has left everything', async () => {
+test('transactional mail: absent consent allows, denied blocks, and suppression stays in its workspace', async () => {
   await world.addContacts(3, 'customer');
   const customers = await many<{ id: string; email: string }>(
     api.db,
@@ -254,6 +254,12 @@ test('transactional mail: absent consent allows, denied blocks, also of who has 
   const [absent, denied, left] = customers.map(({ id }) => id);
   await call('put', `/contacts/${denied}/consents/${purpose?.id}`, { status: 'denied' });
   await call('post', `/contacts/${left}/unsubscribe`);
+  // What another workspace knows of the address does not count here.
+  const elsewhere = await api.request('post', `/workspaces/${api.workspace.id}/suppressions`, {
+    token: api.tokens.owner,
+    body: { addresses: [customers[0]?.email], domains: [customers[0]?.email.split('@')[1]] },
+  });
+  expect(elsewhere.body.items).toHaveLength(2);
   const ids = await Promise.all([absent, denied, left].map((id) => receipt(id ?? '')));
   const rows = () =>
     many<{ status: string; reason: string | null }>(
