@@ -5,6 +5,8 @@ import { contactsRoutes } from './contacts';
 import { rightsRoutes } from './contacts/rights';
 import { contentRoutes } from './content';
 import { campaignDeliveryRoutes } from './delivery/campaign-routes';
+import { eventRoutes } from './events';
+import { gatesRoutes } from './gates';
 import type { AnyRoute } from './http/route';
 import { journeyRoutes } from './journeys';
 import { senderRoutes } from './senders';
@@ -17,11 +19,13 @@ export const routes: AnyRoute[] = [
   ...contactsRoutes,
   ...rightsRoutes,
   ...audienceRoutes,
+  ...eventRoutes,
   ...consentAreaRoutes,
   ...contentRoutes,
   ...campaignRoutes,
   ...campaignDeliveryRoutes,
   ...senderRoutes,
+  ...gatesRoutes,
   ...journeyRoutes,
   ...trackingRoutes,
 ];

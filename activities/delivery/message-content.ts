@@ -13,6 +13,7 @@ import {
   recipientName,
   renderForRecipient,
 } from '../../domain/content';
+import { gateUrl } from '../../domain/gates';
 import type { PermittedSender } from '../../domain/senders';
 import { sealMessageToken } from '../../domain/tracking';
 import { one, sql } from '../../platform/postgres';
@@ -152,6 +153,7 @@ export class MessageContents {
         preferences_url: unsubscribeToken === null ? undefined : `${this.linkBase}/preferences/${unsubscribeToken}`,
         confirm_url: this.confirmUrl(due),
         invitation_url: this.invitationUrl(due),
+        gate_url: this.gateUrl(due),
         _click_base: tracking ? `${this.linkBase}/t/c/${tracking}.` : undefined,
         _open_url: tracking ? `${this.linkBase}/t/p/${tracking}.gif` : undefined,
       },
@@ -198,6 +200,13 @@ export class MessageContents {
       return undefined;
     const invitation = { workspaceId: due.workspace_id, id: due.source_id };
     return invitationUrl(this.deps.keyring, this.deps.config.PUBLIC_URL, invitation, due.expires_at);
+  }
+
+  /** The link of a content gate, made here for the same reason. The source of such a row is the grant. */
+  private gateUrl(due: DueRow): string | undefined {
+    if (due.source_type !== 'TRANSACTIONAL' || due.context?.gate !== true || due.expires_at === null) return undefined;
+    const grant = { workspaceId: due.workspace_id, grantId: due.source_id };
+    return gateUrl(this.deps.keyring, this.deps.config.PUBLIC_URL, grant, due.expires_at);
   }
 
   /** In this thread when the engine can bound it, else in a thread with limits. */

@@ -12,6 +12,9 @@ import { suppressionRoutes } from './suppressions';
 import { themeRoutes } from './theme';
 import { unsubscribePages } from './unsubscribe-pages';
 
+export { checkProfile, findPublicWorkspace } from './sign-up';
+export { visitorOf } from './visitor';
+
 /** Operations and public pages of the consent area. */
 export const consentAreaRoutes: AnyRoute[] = [
   ...purposeRoutes,

@@ -34,7 +34,7 @@ export async function findPublicWorkspace(db: Queryable, slugOrId: string): Prom
 }
 
 /** What the visitor typed, checked. Depends on the workspace's field definitions, never on the address. */
-async function checkProfile(
+export async function checkProfile(
   tx: Queryable,
   workspaceId: string,
   body: z.output<typeof signUpBody>,

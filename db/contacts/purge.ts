@@ -86,6 +86,11 @@ export async function purgeRecords(tx: Queryable, target: PurgeTarget, counts: P
     sql`UPDATE opt_in_requests SET profile = '{}', ip_address = NULL, user_agent = NULL, updated_at = sally_now(),
           status = CASE status WHEN 'OPEN' THEN 'CANCELLED' ELSE status END WHERE ${mine}`,
   );
+  await count(
+    'gate_grants',
+    sql`UPDATE gate_grants SET submitted = '{}', status = CASE status WHEN 'GRANTED' THEN 'REVOKED' ELSE status END,
+          revoked_at = coalesce(revoked_at, sally_now()) WHERE ${mine}`,
+  );
   await count('contact_identities', sql`DELETE FROM contact_identities WHERE ${mine}`);
   await count('contact_attributes', sql`DELETE FROM contact_attributes WHERE ${mine}`);
   await count('category_preferences', sql`DELETE FROM category_preferences WHERE ${mine}`);

@@ -103,3 +103,77 @@ CREATE TABLE retention_periods (
 );
 SELECT sally_protect_table('retention_periods');
 GRANT SELECT, INSERT, UPDATE, DELETE ON retention_periods TO sally_api, sally_worker;
+
+-- ── Content gates ───────────────────────────────────────────────────────────────────────────────────────────────
+-- Protects a resource: who meets the conditions gets a link by mail.
+CREATE TABLE gates (
+  workspace_id uuid NOT NULL REFERENCES workspaces (id),
+  id uuid NOT NULL DEFAULT sally_uuid_v7(),
+  slug text NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,99}$'),
+  name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+  -- {type: 'url', url} | {type: 'json', document} | {type: 'file', filename, contentType, bytes}; a file's bytes are in gate_files.
+  resource jsonb NOT NULL,
+  match text NOT NULL CHECK (match IN ('all', 'any')),
+  -- [{type: 'consent', purposeId} | {type: 'audience', audienceId} | {type: 'fields', names}]; none = everybody.
+  conditions jsonb NOT NULL,
+  link_seconds integer NOT NULL CHECK (link_seconds BETWEEN 300 AND 7776000),
+  max_uses integer NOT NULL CHECK (max_uses BETWEEN 1 AND 1000),
+  -- Whose double opt-in a visitor may ask for along with the link.
+  opt_in_purpose_id uuid,
+  archived_at timestamptz,
+  version integer NOT NULL DEFAULT 1,
+  created_by uuid,
+  created_at timestamptz NOT NULL DEFAULT sally_now(),
+  updated_at timestamptz NOT NULL DEFAULT sally_now(),
+  PRIMARY KEY (workspace_id, id),
+  UNIQUE (workspace_id, slug),
+  FOREIGN KEY (workspace_id, opt_in_purpose_id) REFERENCES purposes (workspace_id, id)
+);
+CREATE TABLE gate_files (
+  workspace_id uuid NOT NULL,
+  gate_id uuid NOT NULL,
+  position integer NOT NULL,
+  data bytea NOT NULL,
+  PRIMARY KEY (workspace_id, gate_id, position),
+  FOREIGN KEY (workspace_id, gate_id) REFERENCES gates (workspace_id, id) ON DELETE CASCADE
+);
+-- One per request for a link. REFUSED: the conditions were not met, no link was mailed.
+CREATE TABLE gate_grants (
+  workspace_id uuid NOT NULL,
+  -- source_id of its mail in the ledger.
+  id uuid NOT NULL DEFAULT sally_uuid_v7(),
+  gate_id uuid NOT NULL,
+  contact_id uuid NOT NULL,
+  status text NOT NULL CHECK (status IN ('GRANTED', 'REFUSED', 'REVOKED')),
+  -- Each condition and whether it was met when the link was asked for.
+  verdicts jsonb NOT NULL,
+  -- What the visitor typed; becomes the contact's profile when the mailed link is used, since until then anybody may
+  -- have typed it.
+  submitted jsonb NOT NULL DEFAULT '{}',
+  uses integer NOT NULL DEFAULT 0,
+  max_uses integer NOT NULL,
+  expires_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT sally_now(),
+  last_used_at timestamptz,
+  revoked_at timestamptz,
+  revoked_by uuid,
+  PRIMARY KEY (workspace_id, id),
+  FOREIGN KEY (workspace_id, gate_id) REFERENCES gates (workspace_id, id),
+  FOREIGN KEY (workspace_id, contact_id) REFERENCES contacts (workspace_id, id)
+);
+CREATE INDEX gate_grants_gate ON gate_grants (workspace_id, gate_id, id DESC);
+CREATE INDEX gate_grants_contact ON gate_grants (workspace_id, contact_id, gate_id, created_at);
+-- Append-only: every use of a link, and every one that was refused.
+CREATE TABLE gate_accesses (
+  workspace_id uuid NOT NULL,
+  id uuid NOT NULL DEFAULT sally_uuid_v7(),
+  gate_id uuid NOT NULL,
+  grant_id uuid NOT NULL,
+  outcome text NOT NULL CHECK (outcome IN ('GIVEN', 'EXPIRED', 'USED_UP', 'REVOKED', 'CLOSED', 'CONDITIONS')),
+  occurred_at timestamptz NOT NULL DEFAULT sally_now(),
+  PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX gate_accesses_grant ON gate_accesses (workspace_id, grant_id, id DESC);
+SELECT sally_protect_table(t) FROM unnest(ARRAY['gates', 'gate_files', 'gate_grants', 'gate_accesses']) AS t;
+GRANT SELECT, INSERT, UPDATE, DELETE ON gates, gate_files, gate_grants TO sally_api, sally_worker;
+GRANT SELECT, INSERT ON gate_accesses TO sally_api, sally_worker;

@@ -4,7 +4,7 @@ import type { Keyring } from '../../platform/crypto';
 import { uuidFromBytes, uuidToBytes } from '../../platform/ids';
 
 /** What a link is for: a token of one purpose never opens as another. */
-export type LinkPurpose = 'opt-in-confirm' | 'preferences' | 'invitation';
+export type LinkPurpose = 'opt-in-confirm' | 'preferences' | 'invitation' | 'gate';
 
 const ALGORITHM = 'HS256';
 /** A token of ours has about 250 characters; nothing longer is looked at. */

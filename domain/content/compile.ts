@@ -47,7 +47,15 @@ export const OPEN_URL_VARIABLE = '_open_url';
 
 /** Variables whose values are URLs of ours: written as they are, since escaped slashes look like an attempt to hide. */
 export const OUR_URLS: ReadonlySet<string> = new Set([
-  ...['unsubscribe_url', 'preferences_url', 'confirm_url', 'invitation_url', CLICK_BASE_VARIABLE, OPEN_URL_VARIABLE],
+  ...[
+    'unsubscribe_url',
+    'preferences_url',
+    'confirm_url',
+    'invitation_url',
+    'gate_url',
+    CLICK_BASE_VARIABLE,
+    OPEN_URL_VARIABLE,
+  ],
 ]);
 
 /**

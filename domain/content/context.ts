@@ -38,6 +38,8 @@ export interface SystemVariables {
   readonly confirm_url?: string | undefined;
   /** Invitations of members. */
   readonly invitation_url?: string | undefined;
+  /** Content gates. */
+  readonly gate_url?: string | undefined;
   readonly _click_base?: string | undefined;
   readonly _open_url?: string | undefined;
 }
@@ -53,7 +55,13 @@ export const CONTACT_VARIABLES = [
   'tags',
   'fields',
 ] as const;
-export const SYSTEM_VARIABLES = ['unsubscribe_url', 'preferences_url', 'confirm_url', 'invitation_url'] as const;
+export const SYSTEM_VARIABLES = [
+  'unsubscribe_url',
+  'preferences_url',
+  'confirm_url',
+  'invitation_url',
+  'gate_url',
+] as const;
 /** The workspace layer. */
 export const WORKSPACE_VARIABLES = ['workspace_name', 'workspace_address'] as const;
 export const BUILT_IN_VARIABLES: ReadonlySet<string> = new Set([

@@ -2,9 +2,11 @@ import { consentExamples } from './examples/consent';
 import { contactsExamples } from './examples/contacts';
 import { contentExamples } from './examples/content';
 import { deliveryExamples } from './examples/delivery';
+import { eventsExamples } from './examples/events';
 import type { Examples } from './examples/example';
-import { rightsExamples } from './examples/rights';
+import { gatesExamples } from './examples/gates';
 import { journeysExamples } from './examples/journeys';
+import { rightsExamples } from './examples/rights';
 import { sendersExamples } from './examples/senders';
 import { workspaceExamples } from './examples/workspace';
 
@@ -28,7 +30,9 @@ export const examples: Examples = {
   ...consentExamples,
   ...contentExamples,
   ...deliveryExamples,
+  ...eventsExamples,
   ...sendersExamples,
   ...journeysExamples,
   ...rightsExamples,
+  ...gatesExamples,
 };

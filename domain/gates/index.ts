@@ -1,0 +1,5 @@
+/** Rules about content gates: conditions, links, mails and pages. */
+export * from './mail';
+export * from './pages';
+export * from './policy';
+export * from './token';
