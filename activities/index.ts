@@ -5,6 +5,7 @@ import { createContactActivities } from './contacts';
 import { createRightsActivities } from './contacts/rights';
 import { createDeliveryControlActivities } from './delivery/control';
 import type { ActivityDependencies } from './dependencies';
+import { createEventActivities } from './events';
 import { createJourneyActivities } from './journeys';
 import { createSenderActivities } from './senders';
 
@@ -16,6 +17,7 @@ export function createControlActivities(deps: ActivityDependencies) {
     ...createConsentActivities(deps),
     ...createContactActivities(deps),
     ...createDeliveryControlActivities(deps),
+    ...createEventActivities(deps),
     ...createRightsActivities(deps),
     ...createJourneyActivities(deps),
     ...createSenderActivities(deps),

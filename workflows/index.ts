@@ -3,6 +3,7 @@ export * from './build-index';
 export * from './bulk-edit';
 export * from './campaign-run';
 export * from './check-provider';
+export * from './consume-events';
 export * from './double-opt-in';
 export * from './enforce-retention';
 export * from './erase-contact';

@@ -2,6 +2,7 @@ import { ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/clien
 import { REFRESH_AUDIENCES_WORKFLOW } from '../../domain/audiences/contract';
 import { ENFORCE_RETENTION_WORKFLOW } from '../../domain/contacts/contract';
 import { MAINTAIN_PARTITIONS_WORKFLOW, WATCHDOG_WORKFLOW } from '../../domain/delivery/contract';
+import { CONSUME_EVENTS_WORKFLOW } from '../../domain/events/contract';
 import { PLAN_SEQUENCES_JOB, PLAN_SEQUENCES_WORKFLOW } from '../../domain/journeys/contract';
 import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
 import type { Configuration } from '../../platform/config';
@@ -36,6 +37,12 @@ function duties(config: Configuration): Duty[] {
       workflow: ENFORCE_RETENTION_WORKFLOW,
       everySeconds: 3600,
       note: 'Removes what has been kept for its time, once per workspace and local date.',
+    },
+    {
+      scheduleId: 'consume-events',
+      workflow: CONSUME_EVENTS_WORKFLOW,
+      everySeconds: 30,
+      note: 'Hands new events to their consumers.',
     },
     {
       scheduleId: 'refresh-audiences',

@@ -1,28 +1,5 @@
-import { marketingEventsIngested } from '../../platform/metrics';
-import { type Queryable, sql } from '../../platform/postgres';
-
-export interface NewEvent {
-  workspaceId: string;
-  /** Spec 001, "Event Types": contact_created, consent_granted, email_unsubscribed, … */
-  type: string;
-  contactId?: string | null;
-  campaignId?: string | null;
-  /** Ids and facts; no personal data. */
-  payload: Record<string, unknown>;
-}
-
-/** Appends an event in the transaction of the change it tells of (design, section 5). */
-export async function appendEvent(tx: Queryable, event: NewEvent): Promise<void> {
-  await tx.query(sql`
-    SELECT sally_append_event(${event.workspaceId}, ${event.type}, ${event.contactId ?? null}, ${event.campaignId ?? null},
-      ${JSON.stringify(event.payload)}::jsonb)`);
-  countEvents(event.type);
-}
-
-/**
- * Counts events for /metrics; for set-based statements that call sally_append_event themselves. What a transaction
- * appended is counted even where it is rolled back afterwards.
- */
-export function countEvents(type: string, events = 1): void {
-  if (events > 0) marketingEventsIngested.inc({ event_type: type }, events);
-}
+/** The event store: appending Sally's own events, intake from outside, types, consumers. */
+export * from './append';
+export * from './consume';
+export * from './event-types';
+export * from './intake';
