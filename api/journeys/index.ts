@@ -1,6 +1,7 @@
 import type { AnyRoute } from '../http/route';
 import { sequenceActionRoutes } from './actions';
 import { enrolmentRoutes } from './enrolments';
+import { sequenceForecastRoutes } from './forecast';
 import { mailboxRoutes } from './mailboxes';
 import { sequenceCrudRoutes } from './sequences';
 import { sequenceSubmitRoutes } from './submit';
@@ -12,4 +13,5 @@ export const journeyRoutes: AnyRoute[] = [
   ...sequenceSubmitRoutes,
   ...sequenceActionRoutes,
   ...enrolmentRoutes,
+  ...sequenceForecastRoutes,
 ];

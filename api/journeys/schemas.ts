@@ -29,14 +29,9 @@ const sendWindow = z
   });
 
 const step = z.strictObject({
-  wait_days: z
-    .number()
-    .int()
-    .min(0)
-    .max(365)
-    .openapi({
-      description: 'Local calendar days after the step before was accepted; for the first: after enrolling.',
-    }),
+  wait_days: z.number().int().min(0).max(365).openapi({
+    description: 'Local calendar days after the step before was accepted; for the first: after enrolling.',
+  }),
   template_id: id,
   template_context: contextValues.default({}),
 });
@@ -146,11 +141,9 @@ export const enrolmentDocument = z
     stop_reason: z.string().nullable(),
     step_number: z.number().int().openapi({ description: 'The step that was planned last; 0 = none yet.' }),
     mailbox_id: z.uuid().nullable(),
-    due_at: moment
-      .nullable()
-      .openapi({
-        description: 'From when on the next step may be planned; null while a mail is planned or unconfirmed.',
-      }),
+    due_at: moment.nullable().openapi({
+      description: 'From when on the next step may be planned; null while a mail is planned or unconfirmed.',
+    }),
     mail: z
       .object({ status: z.string(), slot_at: moment, sent_at: moment.nullable() })
       .nullable()

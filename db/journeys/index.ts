@@ -1,5 +1,6 @@
 /** Mailboxes, sequences, enrolments and their plan as stored. */
 export * from './enrolments';
+export * from './forecast';
 export * from './mailboxes';
-export { type PlanCursor, planLock, planWorkspace, workspacesToPlan } from './plan';
+export { mailboxesOfDay, type PlanCursor, planLock, planWorkspace, workspacesToPlan } from './plan';
 export * from './sequences';

@@ -147,7 +147,8 @@ async function releaseMissed(tx: Queryable, workspaceId: string): Promise<void> 
       AND (d.slot_until <= sally_now() OR NOT b.is_active)`);
 }
 
-async function mailboxesOfDay(tx: Queryable, workspaceId: string, date: string) {
+/** The mailboxes in use, with the units and slots that are taken on a date. */
+export async function mailboxesOfDay(tx: Queryable, workspaceId: string, date: string) {
   return many<{ id: string; quota: number; taken: number; slots: Date[] }>(
     tx,
     sql`SELECT b.id, b.daily_quota AS quota, cardinality(units.slots) AS taken, units.slots

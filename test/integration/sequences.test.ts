@@ -304,6 +304,44 @@ test('a quota that is used up before 60 % of its window has passed raises an ale
   expect(await alerts()).toMatchObject([{ resolved_at: expect.any(Date) }]);
 }, 60_000);
 
+test('the forecast is what then happens, day by day', async () => {
+  const sequence = await sequenceOf(world, await mailboxesOf(world, 2, 7), [0, 2, 1]);
+  const people = await addConsented(world, 25);
+  const zones = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', null];
+  for (const [n, contact] of people.entries()) {
+    await api.db.query(sql`UPDATE contacts SET time_zone = ${zones[n % zones.length]} WHERE id = ${contact}`);
+  }
+  const audience_id = await audienceOf(world, people);
+  const path = `/workspaces/{ws}/sequences/${sequence}/forecast`;
+  const before = (await world.call('POST', path, { days: 12, audience_id })).body;
+  expect(before.waiting).toEqual({});
+  await enrolIn(world, sequence, { audience_id });
+  await world.contact().then((contact) => enrolIn(world, sequence, { contact_ids: [contact] }));
+  const enrolled = (await world.call('POST', path, { days: 12 })).body;
+  expect(enrolled.waiting).toEqual({ CONSENT_MISSING: 1 });
+  type Part = { date: string; step_number: number; mails: number };
+  const counts = (parts: Part[]) =>
+    Object.fromEntries(parts.map((part) => [`${part.date} step-${part.step_number}`, part.mails]));
+  expect(counts(enrolled.parts)).toEqual(counts(before.parts));
+  // The same days in reality: some of the ticks of each day, and each mail accepted at its slot.
+  const happened = new Map<string, number>();
+  for (let n = 0; n < 12; n += 1) {
+    for (const time of ['00:05', '08:35', '16:50', '22:55']) {
+      await setClock(api, `2027-01-${18 + n}T${time}:00+01:00`);
+      await api.db.query(sql`UPDATE deliveries d SET status = 'SENT', sent_at = d.not_before, claim_id = gen_random_uuid()
+        FROM sequence_enrolments e
+        WHERE e.id = d.source_id AND e.sequence_id = ${sequence} AND d.status = 'QUEUED' AND d.not_before <= sally_now()`);
+      await plan(world);
+    }
+  }
+  for (const row of await rows(sequence)) {
+    const key = `${row.mailbox_date} ${row.step_key}`;
+    happened.set(key, (happened.get(key) ?? 0) + 1);
+  }
+  expect(counts(before.parts)).toEqual(Object.fromEntries(happened));
+  expect([...happened.values()].reduce((sum, mails) => sum + mails, 0)).toBe(75);
+}, 90_000);
+
 describe('bad input', () => {
   const problem = async (method: string, path: string, body: unknown) => {
     const answer = await call(method, path, body);

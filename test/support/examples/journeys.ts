@@ -90,6 +90,7 @@ export const journeysExamples: Examples = {
     params: { sequence_id: await activeSequence(world) },
     body: { contact_ids: [await world.contact()] },
   }),
+  forecastSequence: async (world) => ({ params: { sequence_id: await draftSequence(world) }, body: { days: 7 } }),
   listEnrolments: async (world) => ({ params: { sequence_id: await draftSequence(world) } }),
   getEnrolment: async (world) => ({ params: await anEnrolment(world) }),
   stopEnrolment: async (world) => ({ params: await anEnrolment(world), body: { reason: 'MANUAL' } }),
