@@ -4,8 +4,9 @@ import { benchImport } from './import';
 import { benchMaterialise } from './materialise';
 import { benchPause } from './pause';
 import { benchSend } from './send';
+import { benchUpsert } from './upsert';
 
-const USAGE = `Usage: npm run bench -- send|import|materialise|click|crash|pause [--size N]
+const USAGE = `Usage: npm run bench -- send|import|upsert|materialise|click|crash|pause [--size N]
 send also takes --latency MS, --window W, --group N, --connections N, --dkim and --profile.`;
 
 function number(name: string): number | undefined {
@@ -32,6 +33,8 @@ async function main(name: string | undefined): Promise<void> {
       });
     case 'import':
       return benchImport({ size });
+    case 'upsert':
+      return benchUpsert({ size });
     case 'materialise':
       return benchMaterialise({ size });
     case 'click':
