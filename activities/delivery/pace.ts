@@ -7,6 +7,29 @@ export interface Pace {
   everyMs: number;
 }
 
+/** Slots are missed by less than this for no fault of ours: timers, the way to the server. */
+const LEAST_GRACE_MS = 40;
+
+/**
+ * How late a paced message may begin. A slot older than twice its length is worth nothing: its message goes back to the
+ * queue and takes another, so that what was held up does not begin in one burst (design, section 4 "Capacity").
+ */
+function slotGraceMs(everyMs: number): number {
+  return Math.max(2 * everyMs, LEAST_GRACE_MS);
+}
+
+/** When one message may begin, on the process's monotonic clock. */
+export interface Slot {
+  from: number;
+  until: number;
+}
+
+/** The slot of the message at this position of a claim. */
+export function slotAt(pace: Pace, position: number): Slot {
+  const from = pace.firstAt + position * pace.everyMs;
+  return { from, until: from + slotGraceMs(pace.everyMs) };
+}
+
 /** A pace that begins `firstInMs` from now. */
 export function paceOf(firstInMs: number, perSecond: number): Pace {
   return { firstAt: performance.now() + firstInMs, everyMs: 1000 / perSecond };

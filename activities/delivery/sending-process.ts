@@ -11,6 +11,7 @@ import { FinishedStreams } from './finished-streams';
 import { Lease } from './lease';
 import { MessageContents } from './message-content';
 import { OutcomeEffects } from './outcomes';
+import { type Slot, slotAt } from './pace';
 import { SendTrace } from './send-trace';
 import { type ChosenRoute, SenderDirectory } from './sender-directory';
 import { Settler } from './settler';
@@ -27,9 +28,6 @@ export interface ClaimContext {
 
 /** A group that is older than this and held by nobody was lost by this very process. */
 const FORGOTTEN_AFTER_SECONDS = 5;
-/** How late a paced message may begin before its slot is worth nothing and the row goes back to the queue. */
-const SLOT_GRACE_MS = 500;
-
 /**
  * One delivery process: its lease, window, connections, open messages and settler. Drains only feed it and go; replies
  * may take ten minutes and are settled whenever they come.
@@ -96,14 +94,14 @@ export class SendingProcess {
     claim.claimed.forEach((claimed, position) => {
       this.stopped.hold(context.streamId);
       this.finished.hold(context.streamId);
-      const dueAt = claim.pace ? claim.pace.firstAt + position * claim.pace.everyMs : 0;
+      const slot = claim.pace && slotAt(claim.pace, position);
       const trace = SendTrace.begin(
         claimed.candidate,
         claimed.row.message_class,
         moments,
         this.deps.config.OTEL_BULK_SAMPLE_RATIO,
       );
-      void this.sendOne(context, claim, claimed, dueAt).then((outcome) => {
+      void this.sendOne(context, claim, claimed, slot).then((outcome) => {
         trace?.end(outcome);
         this.settleOne(context, claim, claimed, outcome);
       });
@@ -126,21 +124,26 @@ export class SendingProcess {
     await this.sandbox.close();
   }
 
-  private async sendOne(context: ClaimContext, claim: Claim, claimed: Claimed, dueAt: number): Promise<SendOutcome> {
+  private async sendOne(
+    context: ClaimContext,
+    claim: Claim,
+    claimed: Claimed,
+    slot: Slot | null,
+  ): Promise<SendOutcome> {
     const { message } = claimed.candidate;
     if (claim.uncertain || !message) return NOT_BEGUN;
-    const early = dueAt - performance.now();
+    const early = slot ? slot.from - performance.now() : 0;
     if (early > 1) await pause(early);
-    if (dueAt > 0 && performance.now() - dueAt > SLOT_GRACE_MS) return NOT_BEGUN;
-    return context.route.connector.send(message, this.gate(context));
+    return context.route.connector.send(message, this.gate(context, slot));
   }
 
-  private gate(context: ClaimContext): SendGate {
+  private gate(context: ClaimContext, slot: Slot | null): SendGate {
     return {
       mayBegin: () =>
         !this.closing &&
         !context.route.watch.holdsBack(context.route.fromEmail) &&
         this.stopped.mayBegin(context.streamId),
+      ...(slot && { isOnTime: () => performance.now() <= slot.until }),
       mayWrite: () => this.lease.processId === context.processId && this.lease.holds(),
     };
   }
