@@ -11,6 +11,8 @@ import type { Connector, OutgoingMessage, SendGate } from './connector';
 import { createComposer, type FixedHeader, structure } from './mime';
 import { createSmtpConnector, smtpOptions } from './smtp';
 
+/** For what never comes; a busy machine may need longer for what does. */
+const IMPATIENT = { timeouts: { connectMs: 400, answerMs: 400 } };
 const OPEN: SendGate = { mayBegin: () => true, mayWrite: () => true };
 const CORRELATION = `${'0198f1c2'.repeat(4)}.${'7d3e9a01'.repeat(4)}`;
 
@@ -52,6 +54,8 @@ function message(change: Partial<OutgoingMessage> & { attachment?: Buffer } = {}
     ...rest,
   };
 }
+
+jest.setTimeout(30_000);
 
 const servers: ScriptedHttpServer[] = [];
 const connectors: Connector[] = [];
@@ -150,7 +154,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     ['silence', { silent: true }],
     ['an answer that breaks off', { cutAnswer: true }],
   ])('%s after the request is unknown, and nothing is repeated', async (_what, reply) => {
-    const { server, connector } = await begin(rig);
+    const { server, connector } = await begin(rig, {}, 'silent' in reply ? { http: IMPATIENT } : {});
     server.reply = () => reply;
     expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'unknown' });
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -161,8 +165,8 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     ['a reset', { before: 'cut-body' }],
     ['a server that stops reading', { before: 'stop-reading' }],
   ])('%s in the middle of the request is known not to be accepted', async (_what, options) => {
-    const { connector } = await begin(rig, options);
-    const big = Buffer.alloc(30_000_000, 'x');
+    const { connector } = await begin(rig, options, options.before === 'stop-reading' ? { http: IMPATIENT } : {});
+    const big = Buffer.alloc(16_000_000, 'x');
     expect(await connector.send(message({ content: big, attachment: big }), OPEN)).toMatchObject({
       kind: 'not-sent',
       cause: 'dropped-in-data',
@@ -170,16 +174,13 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
   });
 
   test('before the request: refused, unresolvable, hanging and untrusted connections are the route’s fault', async () => {
-    const refused = connect(rig, { endpoint: `http://127.0.0.1:${await closedPort()}` });
+    const refused = connect(rig, { endpoint: `http://127.0.0.1:${await closedPort()}`, http: { pauseMs: 5_000 } });
     expect(await refused.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'connect' });
     expect(refused.freePlaces()).toBe(0);
-    const nowhere = connect(rig, {
-      endpoint: 'http://nowhere.invalid',
-      http: { timeouts: { connectMs: 5_000, answerMs: 400 } },
-    });
+    const nowhere = connect(rig, { endpoint: 'http://nowhere.invalid' });
     expect(await nowhere.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'connect' });
     const { server } = await begin(rig, { before: 'no-handshake' });
-    const hanging = connect(rig, { endpoint: `https://127.0.0.1:${server.port}` });
+    const hanging = connect(rig, { endpoint: `https://127.0.0.1:${server.port}`, http: IMPATIENT });
     expect(await hanging.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'connect' });
     const { connector: untrusting } = await begin(rig, { certificate: 'localhost' });
     expect(await untrusting.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'tls' });
@@ -323,7 +324,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
   });
 
   test('a provider that fails is left alone for a while, then asked with one message', async () => {
-    const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1, pauseMs: 100 } });
+    const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1, pauseMs: 1_000 } });
     server.reply = (request) => ({ ...rig.says('broken', request), delayMs: 20 });
     const first = connector.send(message(), OPEN);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -332,7 +333,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     expect(await waiting).toMatchObject({ kind: 'unavailable', cause: 'protocol' });
     expect(server.requests).toHaveLength(1);
     expect(connector.freePlaces()).toBe(0);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect(connector.freePlaces()).toBe(1);
     server.reply = (request) => rig.says('accepted', request);
     expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'accepted' });
@@ -365,6 +366,7 @@ describe('SMTP', () => {
   });
 
   async function relay(step?: Step, answer?: Answer, password = LOGIN.password) {
+    const ms = typeof answer === 'object' && 'silent' in answer ? 400 : 20_000;
     const script = (context: { step: Step }) => (context.step === step ? answer : undefined);
     const server = await ScriptedSmtpServer.start({ login: LOGIN, script });
     relays.push(server);
@@ -375,7 +377,7 @@ describe('SMTP', () => {
         maxConnections: 1,
         reconnectMs: 30,
         credentials: { kind: 'password', username: LOGIN.username, password, mechanism: null },
-        timeouts: { connectMs: 400, greetingMs: 400, commandMs: 400, finalDotMs: 400 },
+        timeouts: { connectMs: ms, greetingMs: ms, commandMs: ms, finalDotMs: ms },
       }),
     );
     connectors.push(connector);

@@ -124,6 +124,9 @@ export class HttpConnector implements Connector {
   }
 
   private pump(): void {
+    // What waits would meet the same: it goes back unharmed, and the breaker hears of a provider that does not work.
+    const refusal = this.health.refusal(performance.now());
+    if (refusal) for (const waiting of this.queue.drain()) waiting.settle(refusal === 'wait' ? HELD_BACK : refusal);
     while (this.queue.size > 0 && this.requests < this.options.maxConnections) {
       const group = this.takeGroup();
       if (group.length > 0) void this.request(group);
@@ -154,9 +157,6 @@ export class HttpConnector implements Connector {
       waiting.settle(outcomes[position] ?? { kind: 'unknown', cause: 'no result' });
     }
     for (const outcome of outcomes) this.health.observe(outcome, performance.now());
-    // What waits would meet the same: it goes back unharmed, and the breaker hears of a provider that does not work.
-    const refusal = this.health.refusal(performance.now());
-    if (refusal) for (const waiting of this.queue.drain()) waiting.settle(refusal === 'wait' ? HELD_BACK : refusal);
     if (this.requests === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
     this.pump();
   }

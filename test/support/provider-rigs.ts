@@ -61,7 +61,7 @@ const http = (options: RigOptions) =>
   httpOptions({
     pauseMs: 30,
     ...options.http,
-    timeouts: { connectMs: 400, answerMs: 400, ...options.http?.timeouts },
+    timeouts: { connectMs: 20_000, answerMs: 20_000, ...options.http?.timeouts },
   });
 const RETRY = { 'Retry-After': '7' };
 
