@@ -12,6 +12,7 @@ export async function resolveCredentialsAlert(db: Queryable, workspaceId: string
   await resolveAlert(db, workspaceId, 'provider-credentials', providerId);
 }
 
+/** Of the provider's own breaker, and of those that its senders have. */
 export async function resolveBreakerAlert(db: Queryable, workspaceId: string, providerId: string): Promise<void> {
   await resolveAlert(db, workspaceId, 'breaker-open', providerId);
 }
@@ -19,5 +20,6 @@ export async function resolveBreakerAlert(db: Queryable, workspaceId: string, pr
 async function resolveAlert(db: Queryable, workspaceId: string, kind: string, cause: string): Promise<void> {
   await db.query(sql`
     UPDATE alerts SET resolved_at = sally_now()
-    WHERE workspace_id = ${workspaceId} AND kind = ${kind} AND cause = ${cause} AND resolved_at IS NULL`);
+    WHERE workspace_id = ${workspaceId} AND kind = ${kind} AND resolved_at IS NULL
+      AND (cause = ${cause}::text OR cause LIKE ${cause}::text || '/%')`);
 }
