@@ -16,7 +16,7 @@ import type { Database } from '../../platform/postgres';
 import type { JobStep, JobWork } from './contact-job';
 
 /** Contacts of a batch; those with a value are locked while it lasts, some ten milliseconds. */
-const BATCH_CONTACTS = 5_000;
+const BATCH_CONTACTS = 2_000;
 
 /** Builds, or removes, the index of one custom field while contacts are written. */
 export function indexWork(db: Database): JobWork {
