@@ -28,6 +28,7 @@ const environment = z.object({
   SMTP_PORT: port.default(587).describe('Port for SMTP_HOST'),
   SMTP_USERNAME: optionalText.describe('User for SMTP_HOST'),
   SMTP_PASSWORD: optionalText.describe('Password for SMTP_HOST'),
+  DNS_SERVERS: optionalText.describe('Name servers for MX look-ups (address:port, …); unset = those of the system'),
   ALLOW_PRIVATE_SMTP: z
     .enum(['true', 'false'])
     .default('false')

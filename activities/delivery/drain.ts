@@ -161,7 +161,7 @@ export class LaneDrain {
     const closed: DueRow[] = [];
     let retryInMs = ASIDE_MS;
     for (const row of batch.rows) {
-      const choice = plan.choose({ deliveryId: row.id, mxGroup: row.mx_group }, now);
+      const choice = plan.choose(this.process.directory.recipientOf(plan, row), now);
       if (choice.kind === 'none') {
         closed.push(row);
         retryInMs = Math.min(retryInMs, choice.retryInMs);

@@ -43,6 +43,8 @@ export interface Ways {
   ways: readonly Way[];
   policy: RoutingPolicy;
   depends: 'nothing' | 'group' | 'row';
+  /** Whether the recipient's mailbox provider makes a difference. */
+  asksForGroup: boolean;
 }
 
 /** Everything that may carry messages of a request, by pool or, without one, by all providers in their order. */
@@ -126,7 +128,8 @@ const PLAIN: RoutingPolicy = {
 
 function toWays(ways: Way[], policy: RoutingPolicy): Ways {
   const candidates = ways.map(({ candidate }) => candidate);
-  return { ways, policy, depends: choiceDependsOn(candidates, policy) };
+  const asksForGroup = candidates.some(({ mxGroups, health }) => mxGroups.length > 0 || health.byGroup.size > 0);
+  return { ways, policy, depends: choiceDependsOn(candidates, policy), asksForGroup };
 }
 
 function providerWays(request: RouteRequest, senders: readonly Sender[], known: WaysOut, only: string | null): Way[] {

@@ -1,14 +1,16 @@
 import type { Connector } from '../../channels/connector';
 import { type BreakerRow, openBreakers } from '../../db/delivery/breakers';
 import type { RateLimit } from '../../db/delivery/capacity';
+import type { DueRow } from '../../db/delivery/read-ahead';
 import { loadThrottles } from '../../db/delivery/throttles';
 import { CredentialsError, ensureRoute, loadSenders, loadWaysOut, type WaysOut } from '../../db/senders';
 import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
-import { INSTALLATION_PROVIDER_ID, type PermittedSender, type Sender } from '../../domain/senders';
+import { INSTALLATION_PROVIDER_ID, type PermittedSender, type RouteRecipient, type Sender } from '../../domain/senders';
 import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
 import { one, sql } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector, installationSmtp } from '../senders';
+import { MxGroups } from './mx-groups';
 import { RoutePlan, type RouteRequest, type Way, type WayState, type Ways, waysOf } from './route-plan';
 import { Window } from './window';
 
@@ -74,9 +76,11 @@ export class SenderDirectory {
   /** Caps that are used up (a raised limit is another one), until when (monotonic) not to ask. */
   private readonly exhausted = new Map<string, number>();
   private readonly hasInstallationSender: boolean;
+  private readonly mxGroups: MxGroups;
 
   constructor(private readonly deps: ActivityDependencies) {
     this.hasInstallationSender = installationSmtp(deps.config) !== null;
+    this.mxGroups = new MxGroups(deps.db, deps.log, deps.config.DNS_SERVERS);
   }
 
   /** The ways out of a request as they are now; the same plan as before while the same ones are open. */
@@ -95,6 +99,15 @@ export class SenderDirectory {
     const plan = new RoutePlan(ways, states);
     state.plans.set(key, plan);
     return plan;
+  }
+
+  /** What a choice knows of a row: a hosted domain belongs to the mailbox provider that its MX records name. */
+  recipientOf(plan: RoutePlan, row: DueRow): RouteRecipient {
+    const address = row.email ?? row.address;
+    if (!plan.ways.asksForGroup || row.mx_group !== 'other' || address === null) {
+      return { deliveryId: row.id, mxGroup: row.mx_group };
+    }
+    return { deliveryId: row.id, mxGroup: this.mxGroups.groupOf(address.slice(address.lastIndexOf('@') + 1)) };
   }
 
   /** A way with its connections in this process and its route's id. */

@@ -147,3 +147,11 @@ SELECT sally_protect_table('sending_pools');
 SELECT sally_protect_table('sending_pool_members');
 GRANT SELECT, INSERT, UPDATE, DELETE ON sending_domains, sending_domain_providers, isp_metrics, dedicated_ips, sending_pools,
   sending_pool_members TO sally_api, sally_worker;
+
+-- What MX look-ups said of recipient domains that mail_domains does not know; for routing only, for all workspaces.
+CREATE TABLE mx_lookups (
+  domain text PRIMARY KEY,
+  mx_group text NOT NULL,
+  looked_up_at timestamptz NOT NULL DEFAULT sally_now()
+);
+GRANT SELECT, INSERT, UPDATE, DELETE ON mx_lookups TO sally_worker;

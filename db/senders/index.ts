@@ -48,4 +48,4 @@ export {
   updateProvider,
 } from './providers';
 export { ensureRoute } from './routes';
-export { type DedicatedIp, type DomainState, loadWaysOut, type WayOut, type WaysOut } from './ways';
+export { type DomainState, loadWaysOut, type WayOut, type WaysOut } from './ways';

@@ -98,12 +98,13 @@ export async function loadProvider(
   return sender;
 }
 
-/** Null: the credentials cannot be opened. */
+/** Null: the credentials cannot be opened, or are none. */
 function senderOf(workspaceId: string, keyring: Keyring, row: SenderRow): ProviderSender | null {
   const credentials = openCredentials(keyring, row.credentials);
-  if (!credentials) return null;
+  const setup = credentials && readSetup(row.provider_type, row.settings, credentials);
+  if (!setup) return null;
   return {
-    ...readSetup(row.provider_type, row.settings, credentials),
+    ...setup,
     kind: 'provider',
     workspaceId,
     providerId: row.id,

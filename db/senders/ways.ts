@@ -13,7 +13,7 @@ export interface WayOut {
   ip: DedicatedIp | null;
 }
 
-export interface DedicatedIp {
+interface DedicatedIp {
   id: string;
   version: number;
   egress: Egress;

@@ -5,6 +5,7 @@ export * from './csv-mapping';
 export * from './csv-reader';
 export * from './csv-row';
 export * from './email';
+export * from './exchangers';
 export * from './field-definitions';
 export * from './field-values';
 export * from './fields';

@@ -2,6 +2,7 @@ import type { PermittedRouting } from '../../domain/senders';
 import { many, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 import { CampaignWorld } from '../support/campaign-world';
+import { NameServer } from '../support/name-server';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
 import {
   processEnvironment,
@@ -24,6 +25,7 @@ let api: TestApi;
 let world: CampaignWorld;
 let dropDatabase: () => Promise<void>;
 let base: string;
+let names: NameServer;
 let counter = 0;
 const servers: ScriptedSmtpServer[] = [];
 
@@ -34,7 +36,8 @@ beforeAll(async () => {
   const address = await temporalAddress();
   const secrets = testSecrets();
   const environment = await processEnvironment({ database, namespace, secrets, smtpUrl: 'smtp://127.0.0.1:9' });
-  const private_ = { ALLOW_PRIVATE_SMTP: 'true' };
+  names = await NameServer.start({ 'corp.example.net': 'aspmx.l.google.com' });
+  const private_ = { ALLOW_PRIVATE_SMTP: 'true', DNS_SERVERS: names.address };
   api = await startTestApi({
     databaseName: 'routing',
     database,
@@ -50,7 +53,7 @@ beforeAll(async () => {
   ]);
   base = `/workspaces/${world.workspaceId}/email-infrastructure`;
   await spawnWorker({ role: 'all', env: { ...environment, ...private_, LOG_LEVEL: 'warn' } });
-}, 120_000);
+}, 320_000);
 
 afterEach(async () => {
   const ws = world.workspaceId;
@@ -66,6 +69,7 @@ afterEach(async () => {
 
 afterAll(async () => {
   await stopTestProcesses();
+  await names.stop();
   await world.close();
   await api.close();
   await dropDatabase();
@@ -141,7 +145,7 @@ test('a weighted pool shares the messages out by weight, and each row says so', 
     { provider_id: three.id, weight: 3 },
   ]);
   const runId = await start(id);
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId, 150_000);
   expect(one.server.accepted.length + three.server.accepted.length).toBe(CONTACTS);
   // Four standard deviations of 400 throws of 1 in 4.
   expect(Math.abs(one.server.accepted.length - 100)).toBeLessThan(35);
@@ -154,16 +158,16 @@ test('a weighted pool shares the messages out by weight, and each row says so', 
     sql`SELECT 1 FROM lanes WHERE workspace_id = ${world.workspaceId} AND kind = 'pool' AND key = ${id}`,
   );
   expect(lane).toHaveLength(1);
-}, 90_000);
+}, 320_000);
 
 test('a round-robin shares them out evenly, whatever the weights', async () => {
   const [one, other] = [await relay(), await relay()];
   const id = await pool('weighted', [{ provider_id: one.id, weight: 9 }, { provider_id: other.id }]);
   const runId = await start(id, { strategy: 'round-robin' });
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId, 150_000);
   expect(Math.abs(one.server.accepted.length - 200)).toBeLessThan(41);
   expect(one.server.accepted.length + other.server.accepted.length).toBe(CONTACTS);
-}, 90_000);
+}, 320_000);
 
 test('by priority all takes the first, and the second once the first one’s breaker is open', async () => {
   const [first, second] = [await relay(), await relay()];
@@ -172,7 +176,7 @@ test('by priority all takes the first, and the second once the first one’s bre
     { provider_id: second.id, priority: 2 },
   ]);
   const before = await start(id);
-  await world.untilSent(before, 60_000);
+  await world.untilSent(before, 150_000);
   expect(await reasons(before)).toEqual({ 'priority 1': CONTACTS });
   first.door.shut = true;
   await api.request('patch', `${base}/providers/${first.id}`, {
@@ -180,11 +184,11 @@ test('by priority all takes the first, and the second once the first one’s bre
     body: { settings: { connections: 3 } },
   });
   const after = await start(id);
-  await world.untilSent(after, 60_000);
+  await world.untilSent(after, 150_000);
   expect(await reasons(after)).toEqual({ 'priority 2; failover: BREAKER_OPEN': CONTACTS });
   expect(second.server.accepted).toHaveLength(CONTACTS);
   expect(second.server.duplicates()).toEqual([]);
-}, 120_000);
+}, 320_000);
 
 test('without fallback messages wait for their first choice, and others are not held up', async () => {
   const [shut, open] = [await relay(), await relay()];
@@ -198,10 +202,10 @@ test('without fallback messages wait for their first choice, and others are not 
   expect(waiting).toBeGreaterThan(150);
   shut.door.shut = false;
   await post(`/providers/${shut.id}/breaker/reset`, undefined);
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId, 150_000);
   expect(shut.server.accepted).toHaveLength(waiting);
   expect(await reasons(runId)).toEqual({ 'weight 1': CONTACTS });
-}, 120_000);
+}, 320_000);
 
 test('mail never moves to a provider that its domain does not name', async () => {
   const [named, other] = [await relay(), await relay()];
@@ -217,9 +221,9 @@ test('mail never moves to a provider that its domain does not name', async () =>
   expect([await sent(runId), other.server.accepted.length]).toEqual([0, 0]);
   named.door.shut = false;
   await post(`/providers/${named.id}/breaker/reset`, undefined);
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId, 150_000);
   expect([named.server.accepted.length, other.server.accepted.length]).toEqual([CONTACTS, 0]);
-}, 120_000);
+}, 320_000);
 
 test('members meant for a mailbox provider get its recipients', async () => {
   const [general, gmail] = [await relay(), await relay()];
@@ -227,12 +231,20 @@ test('members meant for a mailbox provider get its recipients', async () => {
     { provider_id: general.id, priority: 1 },
     { provider_id: gmail.id, mx_groups: ['gmail'] },
   ]);
-  await world.untilSent(await start(id), 60_000);
+  await world.untilSent(await start(id), 150_000);
   const isGmail = ({ to }: { to: string }) => to.includes('@gmail.com');
-  expect(gmail.server.accepted.every(isGmail)).toBe(true);
+  expect(gmail.server.accepted.filter(isGmail).length).toBeGreaterThan(100);
   expect(general.server.accepted.some(isGmail)).toBe(false);
   expect(general.server.accepted.length + gmail.server.accepted.length).toBe(CONTACTS);
-}, 90_000);
+  // What nobody waited for is known by now: a domain of its own whose mail Google runs.
+  await until(() => Promise.resolve(names.asked.includes('corp.example.net')));
+  const before = gmail.server.accepted.length;
+  await world.untilSent(await start(id), 150_000);
+  const now = gmail.server.accepted.slice(before);
+  expect(new Set(now.map(({ to }) => to.replace(/.*@/, '').replace('>', '')))).toEqual(
+    new Set(['gmail.com', 'corp.example.net']),
+  );
+}, 320_000);
 
 test('a member with an identity sends from it if the approval permits it, and its domain’s day is never exceeded', async () => {
   const [one, two] = [await relay(), await relay()];
@@ -243,11 +255,11 @@ test('a member with an identity sends from it if the approval permits it, and it
     { provider_id: two.id, priority: 2 },
   ]);
   const forbidden = await start(id);
-  await world.untilSent(forbidden, 60_000);
+  await world.untilSent(forbidden, 150_000);
   expect([one.server.accepted.length, two.server.accepted.length]).toEqual([0, CONTACTS]);
   const senders = [{ email: 'us@small.example', name: 'Us', reply_to: 'help@small.example' }];
   const runId = await start(id, { senders });
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId, 150_000);
   expect(one.server.accepted).toHaveLength(70);
   for (const { raw, from } of one.server.accepted) {
     expect(from).toContain('us@small.example');
@@ -256,7 +268,7 @@ test('a member with an identity sends from it if the approval permits it, and it
   }
   expect(two.server.accepted.slice(CONTACTS).every(({ raw }) => raw.includes('news@sender.example'))).toBe(true);
   expect(await reasons(runId)).toEqual({ 'priority 1': 70, 'priority 2; failover: CAPACITY': CONTACTS - 70 });
-}, 120_000);
+}, 320_000);
 
 test('a dedicated IP is used the way its provider wants to be told', async () => {
   const [main, ip] = [await relay(), await relay()];
@@ -269,12 +281,12 @@ test('a dedicated IP is used the way its provider wants to be told', async () =>
     { provider_id: main.id, dedicated_ip_id: dedicated.id, priority: 1 },
     { provider_id: main.id, priority: 2 },
   ]);
-  await world.untilSent(await start(id), 60_000);
+  await world.untilSent(await start(id), 150_000);
   expect([ip.server.accepted.length, main.server.accepted.length]).toEqual([CONTACTS, 0]);
   await api.request('patch', `${base}/dedicated-ips/${dedicated.id}`, {
     token: api.tokens.operator,
     body: { status: 'PAUSED' },
   });
-  await world.untilSent(await start(id), 60_000);
+  await world.untilSent(await start(id), 150_000);
   expect([ip.server.accepted.length, main.server.accepted.length]).toEqual([CONTACTS, CONTACTS]);
-}, 120_000);
+}, 320_000);
