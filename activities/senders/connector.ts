@@ -66,6 +66,7 @@ export function createSenderConnector(
     }
     case 'provider': {
       const setup = readSetup(sender.providerType, { ...sender.settings, ...egress }, sender.credentials);
+      if (!setup) return new RefusingConnector('the settings of the dedicated IP do not fit the provider');
       const target = targetOf(setup);
       if (!config.ALLOW_PRIVATE_SMTP && target !== null) {
         if (isIP(target.host) !== 0 && !isPublicAddress(target.host)) {

@@ -48,13 +48,13 @@ const KINDS: { [T in ProviderType]: Kind<ProviderParts[T]['settings'], ProviderP
   POSTMARK: plain(POSTMARK),
 };
 
-/** Settings and credentials as they are stored. Throws ZodError: somebody else wrote them. */
-export function readSetup(type: ProviderType, settings: unknown, credentials: unknown): ProviderSetup {
-  const read = <T extends ProviderType>(providerType: T) => ({
-    providerType,
-    settings: KINDS[providerType].settings.parse(settings),
-    credentials: KINDS[providerType].credentials.parse(credentials),
-  });
+/** Settings and credentials as they are stored; null when they are not what the type needs: somebody else wrote them. */
+export function readSetup(type: ProviderType, settings: unknown, credentials: unknown): ProviderSetup | null {
+  const read = <T extends ProviderType>(providerType: T) => {
+    const kind = KINDS[providerType];
+    const [known, opened] = [kind.settings.safeParse(settings), kind.credentials.safeParse(credentials)];
+    return known.success && opened.success ? { providerType, settings: known.data, credentials: opened.data } : null;
+  };
   switch (type) {
     case 'SMTP':
       return read('SMTP');

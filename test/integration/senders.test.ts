@@ -495,11 +495,20 @@ describe('loadSenders', () => {
         )
       ).rows;
     expect(await load()).toEqual([good]);
+    // Opened, but nothing that a relay could use: no reason to stop the others either.
+    await api.db.query('UPDATE providers SET credentials = $2 WHERE id = $1', [
+      lost,
+      api.deps.keyring.seal('credentials', Buffer.from('{"api_key":"x"}')),
+    ]);
     expect(await load()).toEqual([good]);
     expect(await alerts()).toEqual([{ cause: lost, occurrences: 1, resolved: false }]);
 
     const change = (body: object) =>
       api.request('patch', `${path}/${lost}`, { token: workspace.tokens.operator, body });
+    await api.db.query('UPDATE providers SET credentials = $2 WHERE id = $1', [
+      lost,
+      stranger.seal('credentials', Buffer.from('{}')),
+    ]);
     const settings = await change({ settings: { port: 2525 } });
     expect(settings.status).toBe(422);
     expect(settings.body.errors[0].pointer).toBe('/body/credentials');
