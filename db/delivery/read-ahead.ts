@@ -76,13 +76,18 @@ const SOURCE_FILTER = {
   enrolment: 'true',
 };
 
-// Where the provider replaced the Message-ID, replies refer to the one that was finally used.
+// Where the provider replaced the Message-ID, replies refer to the one that was finally used: Amazon SES makes one of
+// the id that it answers with and its region.
 const MAILBOX_COLUMNS = `,
       (SELECT jsonb_build_object('id', b.id, 'email', b.email, 'name', b.display_name, 'reply_to', b.reply_to, 'provider_id', b.provider_id)
        FROM mailboxes b WHERE b.workspace_id = d.workspace_id AND b.id = d.mailbox_id) AS mailbox,
-      ARRAY(SELECT coalesce(e.rfc_message_id,
+      ARRAY(SELECT coalesce(btrim(e.rfc_message_id, '<>'),
+          CASE WHEN p.provider_type = 'SES' THEN e.provider_message_id || '@'
+            || CASE p.settings->>'region' WHEN 'us-east-1' THEN 'email' ELSE p.settings->>'region' END || '.amazonses.com' END,
           replace(e.source_id::text, '-', '') || '.' || replace(e.id::text, '-', '') || '@' || w.message_domain)
         FROM deliveries e JOIN workspaces w ON w.id = e.workspace_id
+        LEFT JOIN routes r ON r.id = e.route_id
+        LEFT JOIN providers p ON p.workspace_id = e.workspace_id AND p.id = r.provider_id
         WHERE e.source_id = d.source_id AND e.status = 'SENT' ORDER BY e.sent_at) AS thread`;
 
 function readAheadText(source: keyof typeof SOURCE_FILTER, parted: boolean): string {

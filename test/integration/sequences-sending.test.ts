@@ -133,21 +133,35 @@ test('three steps go from one mailbox on their days, as one thread', async () =>
   expect(body.enrolments).toEqual({ active: 0, completed: 1, stopped: 0, failed: 0 });
 }, 120_000);
 
-test('replies refer to the Message-ID that was finally used', async () => {
-  await setClock(api, '2027-01-18T10:00:00+01:00');
-  const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30, server.port), [0, 1]);
-  await enrolIn(world, sequence, { contact_ids: await addConsented(world, 1, 'final') });
-  await until(async () => (await statuses(sequence)).SENT === 1);
-  // What a provider that replaces it has told.
-  await api.db.query(sql`UPDATE deliveries d SET rfc_message_id = 'replaced@provider.example'
+const FINAL_IDS = [
+  ['is on record', sql`rfc_message_id = '<replaced@provider.example>'`, 'replaced@provider.example'],
+  ['Amazon SES makes', sql`provider_message_id = '0107-abc'`, '0107-abc@eu-central-1.amazonses.com'],
+] as const;
+
+test.each(FINAL_IDS)(
+  'replies refer to the Message-ID that was finally used: one that %s',
+  async (_what, told, final) => {
+    await setClock(api, '2027-01-18T10:00:00+01:00');
+    const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30, server.port), [0, 1]);
+    await enrolIn(world, sequence, { contact_ids: await addConsented(world, 1, 'final') });
+    await until(async () => (await statuses(sequence)).SENT === 1);
+    const ses = await world.insert('providers', {
+      ...{ name: 'SES', provider_type: 'SES', credentials: Buffer.alloc(1), is_active: false },
+      settings: JSON.stringify({ region: 'eu-central-1' }),
+    });
+    const identity = await world.insert('sending_identities', { email: `${world.unique()}@mail.example` });
+    const route = await world.insert('routes', { provider_id: ses, identity_id: identity });
+    await api.db.query(sql`UPDATE deliveries d SET route_id = ${route}, ${told}
     FROM sequence_enrolments e WHERE e.id = d.source_id AND e.sequence_id = ${sequence}`);
-  await setClock(api, '2027-01-19T09:00:01+01:00');
-  await plan(world);
-  await wake(sequence);
-  await until(async () => (await statuses(sequence)).SENT === 2);
-  const second = server.accepted.filter((message) => message.to.startsWith('final0@'))[1];
-  expect(header(second, 'In-Reply-To')).toBe('<replaced@provider.example>');
-}, 90_000);
+    await setClock(api, '2027-01-19T09:00:01+01:00');
+    await plan(world);
+    await wake(sequence);
+    await until(async () => (await statuses(sequence)).SENT === 2);
+    const second = server.accepted.filter((message) => message.to.startsWith('final0@')).at(-1);
+    expect(header(second, 'In-Reply-To')).toBe(`<${final}>`);
+  },
+  90_000,
+);
 
 test('what missed its slot, was stopped, or has reached its goal is not sent', async () => {
   await setClock(api, '2027-01-18T00:10:00+01:00');
