@@ -63,6 +63,14 @@ export const breakerState = new Gauge({
   registers,
 });
 
+/** A mailbox's local day: its quota, what is planned, and what was begun by outcome. */
+export const mailboxMails = new Gauge({
+  name: 'sally_mailbox_mails',
+  help: 'Mails of a mailbox on its local day: quota, planned, sent, failed, unconfirmed',
+  labelNames: ['mailbox_id', 'state'],
+  registers,
+});
+
 /** Age in seconds of the oldest open write transaction: consumers of events read only below it. */
 export const horizonLag = new Gauge({
   name: 'sally_horizon_lag_seconds',

@@ -1,5 +1,6 @@
 import { breakerGauges, horizonLagSeconds, laneGauges } from '../../db/delivery/gauges';
-import { breakerState, horizonLag, laneDepth, oldestDue } from '../../platform/metrics';
+import { mailboxGauges } from '../../db/journeys';
+import { breakerState, horizonLag, laneDepth, mailboxMails, oldestDue } from '../../platform/metrics';
 import type { Database } from '../../platform/postgres';
 
 /** Reads what waits, what is blocked and how far consumers may read into this process's metrics. */
@@ -11,6 +12,11 @@ export async function setGauges(db: Database): Promise<void> {
   breakerState.reset();
   for (const { providerId, identityId, state } of await breakerGauges(db)) {
     breakerState.set({ provider_id: providerId, identity_id: identityId ?? '' }, state);
+  }
+  const mailboxes = await mailboxGauges(db);
+  mailboxMails.reset();
+  for (const { id, ...states } of mailboxes) {
+    for (const [state, mails] of Object.entries(states)) mailboxMails.set({ mailbox_id: id, state }, mails);
   }
   horizonLag.set(await horizonLagSeconds(db));
 }

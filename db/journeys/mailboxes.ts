@@ -103,6 +103,24 @@ export async function updateMailbox(
     WHERE workspace_id = ${workspaceId} AND id = ${id}`);
 }
 
+/** Today's mails of every mailbox in use, of all workspaces, by what metrics show. */
+export function mailboxGauges(
+  db: Queryable,
+): Promise<{ id: string; quota: number; planned: number; sent: number; failed: number; unconfirmed: number }[]> {
+  return many(
+    db,
+    sql`SELECT b.id, b.daily_quota AS quota, n.planned, n.sent, n.failed, n.unconfirmed
+        FROM mailboxes b JOIN workspaces w ON w.id = b.workspace_id
+        CROSS JOIN LATERAL (
+          SELECT count(*) FILTER (WHERE d.status = 'QUEUED')::int AS planned, count(*) FILTER (WHERE d.status = 'SENT')::int AS sent,
+            count(*) FILTER (WHERE d.status = 'FAILED')::int AS failed,
+            count(*) FILTER (WHERE d.status IN ('SENDING', 'UNCONFIRMED'))::int AS unconfirmed
+          FROM deliveries d
+          WHERE d.mailbox_id = b.id AND d.mailbox_date = (sally_now() AT TIME ZONE w.time_zone)::date AND ${HOLDS_UNIT}) AS n
+        WHERE b.is_active AND b.deleted_at IS NULL`,
+  );
+}
+
 /** What keeps a mailbox from being deleted. */
 export async function mailboxInUse(
   tx: Queryable,

@@ -1,4 +1,6 @@
+import { setGauges } from '../../activities/delivery/gauges';
 import { PLAN_SEQUENCES_JOB } from '../../domain/journeys';
+import { metricsRegistry } from '../../platform/metrics';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 import { addConsented, audienceOf } from '../support/campaign-runs';
@@ -293,6 +295,10 @@ test('a quota that is used up before 60 % of its window has passed raises an ale
   await enrolIn(world, sequence, { contact_ids: await addConsented(world, 2) });
   await settlePlanned(world, sequence);
   await plan(world);
+  await setGauges(api.db);
+  const metrics = await metricsRegistry.metrics();
+  expect(metrics).toContain(`sally_mailbox_mails{mailbox_id="${mailbox}",state="sent"} 2`);
+  expect(metrics).toContain(`sally_mailbox_mails{mailbox_id="${mailbox}",state="quota"} 2`);
   const alerts = () =>
     many(
       api.db,
