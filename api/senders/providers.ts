@@ -27,7 +27,7 @@ import { violatedConstraint } from '../../platform/postgres';
 import { ensureWorkflow } from '../../platform/temporal';
 import { invalidField, notFound, Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
-import { cutPage, decodeCursor, pageQuery } from '../http/schemas';
+import { cutPage, decodeCursor, pageQuery, problemDocument } from '../http/schemas';
 import {
   auditedProvider,
   newProvider,
@@ -118,11 +118,19 @@ export async function wakeWaitingMail(context: WorkspaceContext): Promise<void> 
   }
 }
 
+/** What still refers to a provider, by the constraint that keeps it. */
+const USES: Readonly<Record<string, string>> = {
+  mailboxes_provider: 'a mailbox',
+  sending_pool_members_provider: 'a sending pool',
+  dedicated_ips_provider: 'a dedicated IP',
+  sending_domain_providers_provider: 'a sending domain',
+};
+
 function providerInUse(error: unknown): never {
-  if (violatedConstraint(error) === 'mailboxes_provider') {
-    throw new Problem('conflict', 'Mailboxes send through this provider. Give every mailbox of it another one first.');
-  }
-  throw error;
+  const use = USES[violatedConstraint(error) ?? ''];
+  if (use === undefined) throw error;
+  const detail = `The provider is used by ${use}, which needs another one first. To stop sending through it, set is_active to false.`;
+  throw new Problem('conflict', detail);
 }
 
 function nameConflict(error: unknown): never {
@@ -264,7 +272,10 @@ const deleteProviderRoute = defineRoute({
   access: 'workspace',
   permission: 'senders:write',
   params: providerParams,
-  responses: { 204: { description: 'Removed' } },
+  responses: {
+    204: { description: 'Removed' },
+    409: { description: 'A pool, IP, domain or mailbox needs it', schema: problemDocument },
+  },
   async handle(context, { params, ifMatch }) {
     const old = await requireLocked(context, params.provider_id, ifMatch);
     await deleteProvider(context.tx, context.workspaceId, old.id).catch(providerInUse);
