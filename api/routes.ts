@@ -2,6 +2,7 @@ import { audienceRoutes } from './audiences';
 import { campaignRoutes } from './campaigns';
 import { consentAreaRoutes } from './consent';
 import { contactsRoutes } from './contacts';
+import { followMerges } from './contacts/follow-merges';
 import { rightsRoutes } from './contacts/rights';
 import { contentRoutes } from './content';
 import { campaignDeliveryRoutes } from './delivery/campaign-routes';
@@ -13,8 +14,7 @@ import { senderRoutes } from './senders';
 import { trackingRoutes } from './tracking/routes';
 import { workspaceRoutes } from './workspace';
 
-/** Every operation of the API, by area. */
-export const routes: AnyRoute[] = [
+const areas: AnyRoute[] = [
   ...workspaceRoutes,
   ...contactsRoutes,
   ...rightsRoutes,
@@ -29,3 +29,6 @@ export const routes: AnyRoute[] = [
   ...journeyRoutes,
   ...trackingRoutes,
 ];
+
+/** Every operation of the API, by area. */
+export const routes: AnyRoute[] = areas.map(followMerges);

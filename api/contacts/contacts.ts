@@ -25,11 +25,10 @@ import {
 } from '../../domain/contacts';
 import { violatedConstraint } from '../../platform/postgres';
 import { invalidField, notFound, Problem } from '../http/problem';
-import { defineRoute, type RouteAnswer, type WorkspaceContext } from '../http/route';
+import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, z } from '../http/schemas';
 import { cursorId } from './cursor';
 import { externalId, externalIds, replaceExternalIds } from './external-ids';
-import { redirectMerged, redirectResponse } from './merge';
 import { profileChange, profileInput, readProfile } from './profile-input';
 import { CONTACTS, contact, contactPage, contactParams, contactStatus, showContact, TAG } from './schemas';
 
@@ -52,13 +51,6 @@ async function requireContact(context: WorkspaceContext, contactId: string): Pro
   const row = await findContact(context.tx, context.workspaceId, contactId);
   if (!row) throw notFound('contact');
   return row;
-}
-
-/** The redirection of a contact that was merged; 404 for anything else. */
-async function orRedirect(context: WorkspaceContext, contactId: string, below = ''): Promise<RouteAnswer> {
-  const answer = await redirectMerged(context, contactId, below);
-  if (answer === null) throw notFound('contact');
-  return answer;
 }
 
 async function addressTaken(context: WorkspaceContext, email: string): Promise<Problem> {
@@ -172,10 +164,9 @@ export const contactRoutes = [
     access: 'workspace',
     permission: 'contacts:read',
     params: contactParams,
-    responses: { 200: { description: 'The contact', schema: contact }, ...redirectResponse },
+    responses: { 200: { description: 'The contact', schema: contact } },
     async handle(context, { params }) {
-      const row = await findContact(context.tx, context.workspaceId, params.contact_id);
-      if (!row) return orRedirect(context, params.contact_id);
+      const row = await requireContact(context, params.contact_id);
       return { status: 200, body: showContact(row), version: row.version };
     },
   }),
@@ -191,10 +182,10 @@ export const contactRoutes = [
     permission: 'contacts:write',
     params: contactParams,
     body: profileChange.extend({ external_ids: externalIds.optional().openapi({ description: 'Replaces all.' }) }),
-    responses: { 200: { description: 'The contact', schema: contact }, ...redirectResponse },
+    responses: { 200: { description: 'The contact', schema: contact } },
     async handle(context, { params, body: { external_ids, ...body }, ifMatch }) {
       const before = await lockContact(context.tx, context.workspaceId, params.contact_id);
-      if (!before) return orRedirect(context, params.contact_id);
+      if (!before) throw notFound('contact');
       if (ifMatch !== null && ifMatch !== before.version) {
         throw new Problem(
           'version-mismatch',
@@ -229,10 +220,9 @@ export const contactRoutes = [
     permission: 'contacts:read',
     params: contactParams,
     query: pageQuery,
-    responses: { 200: { description: 'A page of submissions', schema: pageOf(submission) }, ...redirectResponse },
+    responses: { 200: { description: 'A page of submissions', schema: pageOf(submission) } },
     async handle(context, { params, query }) {
-      const row = await findContact(context.tx, context.workspaceId, params.contact_id);
-      if (!row) return orRedirect(context, params.contact_id, '/submissions');
+      await requireContact(context, params.contact_id);
       const [before] = decodeCursor(query.cursor, 1) ?? [];
       const page = { before: before === undefined ? null : cursorId(before), limit: query.limit };
       const rows = await listSubmissions(context.tx, context.workspaceId, params.contact_id, page);

@@ -1,28 +1,10 @@
-import { findContact, findMergedInto, lockForMerge, type MergeReport, mergeContacts } from '../../db/contacts';
+import { findContact, lockForMerge, type MergeReport, mergeContacts } from '../../db/contacts';
 import { OPT_IN_CHANGED_SIGNAL, optInWorkflowId } from '../../domain/consent/contract';
 import { hintWorkflow } from '../../platform/temporal';
 import { invalidField, notFound, wrongState } from '../http/problem';
-import { defineRoute, type RouteAnswer, type WorkspaceContext } from '../http/route';
+import { defineRoute, type WorkspaceContext } from '../http/route';
 import { id, z } from '../http/schemas';
 import { CONTACTS, contact, contactParams, showContact, TAG } from './schemas';
-
-export const merged = z
-  .object({ merged_into: id.openapi({ description: 'The contact that the person is known by now.' }) })
-  .openapi('MergedContact');
-
-/** The answer under the id of a contact that was merged into another one: for good, at every path below it. */
-export async function redirectMerged(
-  { tx, workspaceId }: WorkspaceContext,
-  contactId: string,
-  below = '',
-): Promise<RouteAnswer | null> {
-  const survivor = await findMergedInto(tx, workspaceId, contactId);
-  if (survivor === null) return null;
-  const Location = `/workspaces/${workspaceId}/contacts/${survivor}${below}`;
-  return { status: 308, headers: { Location }, body: { merged_into: survivor } };
-}
-
-export const redirectResponse = { 308: { description: 'It was merged; its person is there', schema: merged } };
 
 const mergeRequest = z.strictObject({ contact_id: id.openapi({ description: 'The contact that ends.' }) });
 

@@ -3,7 +3,6 @@ import { isEmptyChange, profileDifference, snapshotProblem, toSubmissionPayload 
 import { notFound, wrongState } from '../http/problem';
 import { defineRoute } from '../http/route';
 import { z } from '../http/schemas';
-import { redirectMerged, redirectResponse } from './merge';
 import { CONTACTS, contact, contactParams, showContact, TAG } from './schemas';
 
 const rebuilt = z
@@ -29,15 +28,11 @@ export const rebuildRoutes = [
     access: 'workspace',
     permission: 'contacts:write',
     params: contactParams,
-    responses: { 200: { description: 'The contact, and what differed', schema: rebuilt }, ...redirectResponse },
+    responses: { 200: { description: 'The contact, and what differed', schema: rebuilt } },
     async handle(context, { params }) {
       const { tx, workspaceId } = context;
       const before = await lockContact(tx, workspaceId, params.contact_id);
-      if (!before) {
-        const redirect = await redirectMerged(context, params.contact_id, '/rebuild');
-        if (redirect === null) throw notFound('contact');
-        return redirect;
-      }
+      if (!before) throw notFound('contact');
       const { profile, submissions, complete } = await foldSubmissions(tx, workspaceId, before.id);
       const detail = 'Its submissions are not complete any more, so that its profile cannot be made from them.';
       if (!complete || snapshotProblem(profile.fields))

@@ -51,7 +51,11 @@ describe('a merge', () => {
     });
     for (const [method, below] of [
       ['get', ''],
-      ['get', '/submissions'],
+      ['get', '/submissions?limit=2'],
+      ['get', '/consents'],
+      ['get', '/timeline'],
+      ['post', '/rebuild'],
+      ['delete', ''],
       ['patch', ''],
     ] as const) {
       const redirect = await fetch(`${api.url}/workspaces/${workspace.id}/contacts/${other.id}${below}`, {
