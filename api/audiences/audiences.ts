@@ -13,7 +13,7 @@ import { dependenciesOf } from '../../domain/audiences';
 import { invalidField, notFound, Problem, wrongState } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, headerText, id, moment, pageOf, pageQuery, plainText, z } from '../http/schemas';
-import { conditionTree, requireConditions } from './conditions';
+import { conditionTree, maybeConditions, requireConditions } from './conditions';
 import { followRefresh } from './refresh';
 
 export const AUDIENCES = '/workspaces/{ws}/audiences';
@@ -29,7 +29,7 @@ export const audience = z
     type: z.enum(['STATIC', 'DYNAMIC']).openapi({
       description: 'STATIC: a list that people keep. DYNAMIC: calculated from its conditions.',
     }),
-    conditions: conditionTree.nullable(),
+    conditions: maybeConditions,
     member_count: z.number().int(),
     calculation: z
       .object({

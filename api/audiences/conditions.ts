@@ -5,10 +5,10 @@ import type { WorkspaceContext } from '../http/route';
 import { z } from '../http/schemas';
 
 const { $schema: _draft, ...conditionSchema } = z.toJSONSchema(condition, { io: 'input', unrepresentable: 'any' });
-const nested = { type: 'object' as const };
+const nested = { $ref: '#/components/schemas/Conditions' };
 
 /** A tree of conditions; `requireConditions` reads it. */
-export const conditionTree = z.unknown().openapi({
+export const conditionTree = z.unknown().openapi('Conditions', {
   description:
     `Conditions about a contact, nested by {"all": […]}, {"any": […]} and {"not": …}, at most ${MAX_DEPTH} deep and ` +
     `${MAX_CONDITIONS} altogether. A comparison with a missing value is false; "not" is true for all others.`,
@@ -30,6 +30,9 @@ export const conditionTree = z.unknown().openapi({
     ],
   },
 });
+
+/** The same, or null. */
+export const maybeConditions = z.union([conditionTree, z.null()]);
 
 /**
  * Reads a tree and finds what it refers to in the workspace; 422 that points at each wrong place.

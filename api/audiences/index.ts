@@ -3,7 +3,7 @@ import { audienceCrudRoutes } from './audiences';
 import { calculationRoutes } from './calculation';
 import { memberRoutes } from './members';
 
-export { conditionTree, requireConditions } from './conditions';
+export { maybeConditions, requireConditions } from './conditions';
 
 /** Operations of the audiences area: static lists, dynamic audiences, previews. */
 export const audienceRoutes: AnyRoute[] = [...audienceCrudRoutes, ...calculationRoutes, ...memberRoutes];

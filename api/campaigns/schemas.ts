@@ -3,7 +3,7 @@ import { CAMPAIGN_STATES, sendWindowProblems } from '../../domain/campaigns';
 import { normaliseEmail } from '../../domain/contacts';
 import { headerTextProblem } from '../../domain/content';
 import { ROUTING_STRATEGIES } from '../../domain/senders';
-import { conditionTree } from '../audiences';
+import { maybeConditions } from '../audiences';
 import { bodyTemplate, contextValues, subjectTemplate, warning } from '../content';
 import { headerText, id, moment, plainText, workflowReference, z } from '../http/schemas';
 
@@ -93,7 +93,7 @@ const fields = {
   purpose: key.nullable().openapi({ description: 'Key of the purpose whose consent is needed. Default: newsletter.' }),
   audiences: z.strictObject({ include: audienceIds.default([]), exclude: audienceIds.default([]) }),
   all_consented: z.boolean().openapi({ description: 'All contacts with a granted consent, instead of audiences.' }),
-  audience_conditions: conditionTree.nullable().openapi({
+  audience_conditions: maybeConditions.openapi({
     description:
       'Conditions that narrow the audiences, or all contacts where nothing is included. Approved with the message; judged when the run begins.',
   }),
@@ -139,7 +139,7 @@ export const campaignDocument = z
     purpose: z.string().nullable(),
     audiences: z.object({ include: z.array(z.uuid()), exclude: z.array(z.uuid()) }),
     all_consented: z.boolean(),
-    audience_conditions: conditionTree.nullable(),
+    audience_conditions: maybeConditions,
     send_window: z
       .object({ start: z.string(), end: z.string(), timezone: z.string(), weekdays: z.array(z.number()).optional() })
       .nullable(),

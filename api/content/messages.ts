@@ -12,7 +12,7 @@ import {
 } from '../../db/content';
 import { approvalRefusal } from '../../domain/campaigns';
 import { ROUTING_STRATEGIES } from '../../domain/senders';
-import { conditionTree } from '../audiences';
+import { maybeConditions } from '../audiences';
 import { notFound, Problem, wrongState } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { cutPage, decodeCursor, id, moment, pageOf, pageQuery, plainText, problemDocument, z } from '../http/schemas';
@@ -63,7 +63,7 @@ export const messageDocument = summary
         include: z.array(z.uuid()),
         exclude: z.array(z.uuid()),
         all_consented: z.boolean(),
-        conditions: conditionTree.nullable(),
+        conditions: maybeConditions,
       })
       .nullable(),
     template_context: z.record(z.string(), z.unknown()),

@@ -6,4 +6,4 @@ export * from './is-true-for';
 export * from './members';
 export * from './preview';
 export * from './refresh';
-export { type Lookups, type Resolution, resolveConditions } from './resolve';
+export { resolveConditions } from './resolve';
