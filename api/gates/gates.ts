@@ -94,8 +94,12 @@ const gateDocument = z
   .object({
     id,
     slug: z.string(),
-    ...settings,
+    name: z.string(),
     resource: shownResource,
+    policy: z.object({ match: z.enum(['all', 'any']), conditions: z.array(condition) }),
+    link_seconds: z.number().int(),
+    max_uses: z.number().int(),
+    opt_in_purpose_id: id.nullable(),
     version: z.number().int(),
     created_at: moment,
     updated_at: moment,
