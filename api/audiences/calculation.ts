@@ -7,7 +7,7 @@ import { conditionTree, requireConditions } from './conditions';
 import { followRefresh } from './refresh';
 
 /** Longest count before it becomes an estimate: with the estimate, an answer within a second. */
-const EXACT_MS = 600;
+const LIMITS = { exactMs: 600, estimateMs: 1_500 };
 
 const preview = z
   .object({
@@ -44,7 +44,7 @@ export const calculationRoutes = [
       const conditions = await requireConditions(context, body.conditions);
       const resolution = await resolveConditions(context.tx, context.workspaceId, conditions);
       if (!resolution.ok) throw new Error('conditions changed within a transaction');
-      const found = await previewConditions(context.tx, conditions, resolution.lookups, EXACT_MS);
+      const found = await previewConditions(context.tx, conditions, resolution.lookups, LIMITS);
       if (!found) throw new Problem('unavailable', 'Not even an estimate could be made in time. Try again later.');
       const samples = found.samples.map((contact) => ({
         contact_id: contact.id,

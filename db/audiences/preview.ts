@@ -25,18 +25,18 @@ export interface PreviewedContact {
 }
 
 /**
- * How many contacts a tree is true for, and up to ten of them. Counts for at most `exactMs`; after that it estimates
+ * How many contacts a tree is true for, and up to ten of them. Counts for at most `exactMs`; after that it estimates, for at most `estimateMs`,
  * from a random sample of the table's pages. Null: not even that could be had in time.
  */
 export async function previewConditions(
   tx: Queryable,
   tree: ConditionTree,
   lookups: Lookups,
-  exactMs: number,
+  limits: { exactMs: number; estimateMs: number },
 ): Promise<Preview | null> {
-  const exact = await within(tx, exactMs, () => matches(tx, matchingContacts(tree, lookups), SAMPLES_SHOWN));
+  const exact = await within(tx, limits.exactMs, () => matches(tx, matchingContacts(tree, lookups), SAMPLES_SHOWN));
   if (exact !== null) return { count: exact.count, isEstimate: false, samples: await show(tx, lookups, exact.ids) };
-  const sampled = await within(tx, exactMs, () => sample(tx, tree, lookups));
+  const sampled = await within(tx, limits.estimateMs, () => sample(tx, tree, lookups));
   return sampled && { ...sampled, isEstimate: true, samples: await show(tx, lookups, sampled.ids) };
 }
 

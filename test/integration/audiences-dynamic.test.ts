@@ -1,4 +1,5 @@
-import { refreshAudience } from '../../db/audiences';
+import { previewConditions, refreshAudience, resolveConditions } from '../../db/audiences';
+import { parseConditions } from '../../domain/audiences';
 import { Database, many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 import { exampleWorld, type World } from '../support/examples';
@@ -295,6 +296,42 @@ describe('previews', () => {
       expect(refused.body.detail).toContain(words);
     }
   });
+
+  test('estimate from a sample what takes too long to count', async () => {
+    const ws = world.workspace.id;
+    await api.db.query(sql`
+      INSERT INTO contacts (workspace_id, email, email_hash, tags, locale)
+      SELECT ${ws}, 'e' || n || '@estimate.example', sha256(('e' || n)::bytea),
+        CASE WHEN n % 2 = 0 THEN '{even}'::text[] ELSE '{}' END, 'de'
+      FROM generate_series(1, 30000) n`);
+    const owner = new Database({ url: api.database.ownerUrl, applicationName: 'owner', connections: 1 });
+    await owner.query('ANALYZE contacts');
+    await owner.close();
+    const even = parseConditions({
+      all: [
+        { type: 'field', field: 'tags', operator: 'contains', value: 'even' },
+        { not: { type: 'consent', purpose: 'newsletter', status: 'granted' } },
+      ],
+    });
+    if (!even.ok) throw new Error('no tree');
+    const { tree } = even;
+    const limits = { exactMs: 1, estimateMs: 30_000 };
+    const found = await api.deps.db.workspaceTransaction(ws, async (tx) => {
+      const resolution = await resolveConditions(tx, ws, tree);
+      if (!resolution.ok) throw new Error('not resolved');
+      const estimated = await previewConditions(tx, tree, resolution.lookups, limits);
+      const counted = await previewConditions(tx, tree, resolution.lookups, { ...limits, exactMs: 30_000 });
+      // The transaction goes on, with its own limits.
+      const timeout = await one<{ statement_timeout: string }>(tx, sql`SHOW statement_timeout`);
+      expect(timeout?.statement_timeout).toBe('30s');
+      return { estimated, counted };
+    });
+    expect(found.counted).toMatchObject({ count: 15_000, isEstimate: false });
+    expect(found.estimated?.isEstimate).toBe(true);
+    expect(found.estimated?.samples).toHaveLength(10);
+    expect(found.estimated?.count).toBeGreaterThan(9_000);
+    expect(found.estimated?.count).toBeLessThan(21_000);
+  }, 60_000);
 
   test('know nothing of another workspace', async () => {
     const other = await exampleWorld(api);
