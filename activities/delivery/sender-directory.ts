@@ -3,7 +3,7 @@ import { type BreakerRow, openBreakers } from '../../db/delivery/breakers';
 import type { RateLimit } from '../../db/delivery/capacity';
 import type { DueRow } from '../../db/delivery/read-ahead';
 import { loadThrottles } from '../../db/delivery/throttles';
-import { CredentialsError, ensureRoute, loadSenders, loadWaysOut, type WaysOut } from '../../db/senders';
+import { ensureRoute, loadSenders, loadWaysOut, type WaysOut } from '../../db/senders';
 import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
 import { INSTALLATION_PROVIDER_ID, type PermittedSender, type RouteRecipient, type Sender } from '../../domain/senders';
 import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
@@ -242,7 +242,7 @@ export class SenderDirectory {
       // The day of its caps begins at another moment when the workspace moves.
       state.zone = await this.timeZone(workspaceId);
       const [senders, waysOut] = await Promise.all([
-        this.loadSenders(workspaceId),
+        loadSenders(this.deps.db, workspaceId, this.deps.keyring, this.hasInstallationSender),
         loadWaysOut(this.deps.db, workspaceId),
       ]);
       state.senders = senders;
@@ -269,16 +269,6 @@ export class SenderDirectory {
       sql`SELECT time_zone FROM workspaces WHERE id = ${workspaceId}`,
     );
     return row?.time_zone ?? 'UTC';
-  }
-
-  private async loadSenders(workspaceId: string): Promise<Sender[]> {
-    try {
-      return await loadSenders(this.deps.db, workspaceId, this.deps.keyring, this.hasInstallationSender);
-    } catch (error) {
-      if (!(error instanceof CredentialsError)) throw error;
-      this.deps.log.error({ err: error, workspaceId }, 'a provider cannot be used');
-      return [];
-    }
   }
 }
 

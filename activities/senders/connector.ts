@@ -6,14 +6,7 @@ import { createPostmarkConnector } from '../../channels/postmark';
 import { createSendgridConnector } from '../../channels/sendgrid';
 import { createSesConnector } from '../../channels/ses';
 import { createSmtpConnector, type SmtpOptions, smtpOptions, smtpOptionsFromEnvironment } from '../../channels/smtp';
-import {
-  type Egress,
-  type ProviderParts,
-  type ProviderSetup,
-  readSetup,
-  type Sender,
-  targetOf,
-} from '../../domain/senders';
+import { type ProviderParts, type ProviderSetup, readSetup, type Sender, targetOf } from '../../domain/senders';
 import { type Configuration, ConfigurationError } from '../../platform/config';
 import { ForbiddenTargetError, guardedLookup, isPublicAddress } from '../../platform/outbound-guard';
 
@@ -44,8 +37,6 @@ export interface ConnectorPatience {
 export interface ConnectorUse {
   /** For a check: its time-outs, on one connection. */
   patience?: ConnectorPatience;
-  /** Settings of one dedicated IP, in the place of the provider's own. */
-  egress?: Egress;
 }
 
 /**
@@ -55,7 +46,7 @@ export interface ConnectorUse {
 export function createSenderConnector(
   sender: Sender,
   config: Configuration,
-  { patience, egress = {} }: ConnectorUse = {},
+  { patience }: ConnectorUse = {},
 ): Connector {
   const smtp = (options: SmtpOptions) =>
     createSmtpConnector(patience ? { ...options, maxConnections: 1, timeouts: patience.smtp } : options);
@@ -65,7 +56,8 @@ export function createSenderConnector(
       return options === null ? new RefusingConnector('no fallback sender is configured') : smtp(options);
     }
     case 'provider': {
-      const setup = readSetup(sender.providerType, { ...sender.settings, ...egress }, sender.credentials);
+      // A dedicated IP has settings in the place of the provider's own: whether they fit is known only now.
+      const setup = readSetup(sender.providerType, sender.settings, sender.credentials);
       if (!setup) return new RefusingConnector('the settings of the dedicated IP do not fit the provider');
       const target = targetOf(setup);
       if (!config.ALLOW_PRIVATE_SMTP && target !== null) {
