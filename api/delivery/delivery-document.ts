@@ -24,6 +24,15 @@ export const deliveryDocument = z
     sent_at: moment.nullable(),
     created_at: moment,
     rfc_message_id: z.string().openapi({ description: 'The Message-ID header, to be looked for in the relay’s log.' }),
+    route: z
+      .object({
+        provider_id: z.uuid().openapi({ description: 'The nil UUID: the fallback sender of the installation.' }),
+        identity_id: z.uuid(),
+        dedicated_ip_id: z.uuid().nullable(),
+        reason: z.string().openapi({ description: 'Why this way: what it was chosen by, or moved from.' }),
+      })
+      .nullable()
+      .openapi({ description: 'The way it took last; null before the first.' }),
   })
   .openapi('Delivery');
 

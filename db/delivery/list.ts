@@ -21,15 +21,27 @@ export interface DeliveryRow {
   created_at: Date;
   /** The Message-ID header's value, as it stands in a relay's log. */
   rfc_message_id: string;
+  /** The way it took last, and why; null before the first claim. */
+  route: DeliveryRoute | null;
+}
+
+interface DeliveryRoute {
+  provider_id: string;
+  identity_id: string;
+  dedicated_ip_id: string | null;
+  reason: string;
 }
 
 // The header is made of the row's key; it is constant over attempts and routes.
 const COLUMNS = sql`d.id, d.source_id, d.source_type, d.step_key, r.campaign_id, d.contact_id, d.address AS email, d.message_id,
   d.class, d.status, d.reason, d.attempts, d.not_before, d.last_attempt_at, d.sent_at, d.created_at,
   coalesce(d.rfc_message_id, '<' || replace(d.source_id::text, '-', '') || '.' || replace(d.id::text, '-', '')
-    || '@' || w.message_domain || '>') AS rfc_message_id`;
+    || '@' || w.message_domain || '>') AS rfc_message_id,
+  CASE WHEN o.id IS NOT NULL THEN jsonb_build_object('provider_id', o.provider_id, 'identity_id', o.identity_id,
+    'dedicated_ip_id', o.ip_id, 'reason', coalesce(d.route_reason, '')) END AS route`;
 
 const FROM = sql`FROM deliveries d
+  LEFT JOIN routes o ON o.id = d.route_id AND o.workspace_id = d.workspace_id
   JOIN workspaces w ON w.id = d.workspace_id
   LEFT JOIN campaign_runs r ON d.source_type = 'CAMPAIGN' AND r.workspace_id = d.workspace_id AND r.id = d.source_id`;
 

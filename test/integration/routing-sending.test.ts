@@ -153,6 +153,14 @@ test('a weighted pool shares the messages out by weight, and each row says so', 
     'weight 1': one.server.accepted.length,
     'weight 3': three.server.accepted.length,
   });
+  const campaign = await world.db.query(sql`SELECT campaign_id AS id FROM campaign_runs WHERE id = ${runId}`);
+  const ledger = `/workspaces/${world.workspaceId}/deliveries?limit=200&campaign_id=${campaign.rows[0]?.id}`;
+  const { body } = await api.request('get', ledger, { token: api.tokens.operator });
+  for (const { route } of body.items) {
+    const way = { identity_id: expect.any(String), dedicated_ip_id: null };
+    const reason = route.provider_id === one.id ? 'weight 1' : 'weight 3';
+    expect(route).toEqual({ provider_id: expect.any(String), ...way, reason });
+  }
   const lane = await many(
     world.db,
     sql`SELECT 1 FROM lanes WHERE workspace_id = ${world.workspaceId} AND kind = 'pool' AND key = ${id}`,
