@@ -113,7 +113,9 @@ export class CampaignWorld {
     routing: PermittedRouting | null = null,
   ): Promise<string> {
     const runId = await this.insertCampaign(content, routing);
-    await ensureWorkflow(this.temporal.client, campaignRunWorkflow({ workspaceId: this.workspaceId, runId }));
+    const start = campaignRunWorkflow({ workspaceId: this.workspaceId, runId });
+    // On a busy machine Temporal's answer may come too late; starting a second time is harmless.
+    await ensureWorkflow(this.temporal.client, start).catch(() => ensureWorkflow(this.temporal.client, start));
     return runId;
   }
 

@@ -1,0 +1,144 @@
+import { SinkProcess } from '../../bench/sink/client';
+import { auditCapacity } from '../../db/delivery/capacity';
+import { many, sql } from '../../platform/postgres';
+import { startTestApi, type TestApi } from '../support/api';
+import { CampaignWorld } from '../support/campaign-world';
+import {
+  processEnvironment,
+  spawnWorker,
+  stopTestProcesses,
+  temporalAddress,
+  testDatabase,
+  testNamespace,
+  testSecrets,
+} from '../support/stack';
+
+/** Eight delivery processes against one provider: what it may take is all that it gets. */
+const WORKERS = 8;
+const CONTACTS = 160;
+const CONTENT = {
+  subject: 'Hello {{ first_name }}',
+  html: '<p>Hello</p><p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>',
+  text: 'Hello\n{{ unsubscribe_url }}\n',
+};
+
+let api: TestApi;
+let world: CampaignWorld;
+let sink: SinkProcess;
+let base: string;
+let dropDatabase: () => Promise<void>;
+
+beforeAll(async () => {
+  const database = await testDatabase('capacity');
+  dropDatabase = () => database.drop();
+  const namespace = await testNamespace('capacity');
+  const address = await temporalAddress();
+  const secrets = testSecrets();
+  sink = await SinkProcess.start();
+  const env = {
+    ...(await processEnvironment({ database, namespace, secrets, smtpUrl: `${sink.url}?tls=off` })),
+    ALLOW_PRIVATE_SMTP: 'true',
+    LOG_LEVEL: 'warn',
+  };
+  api = await startTestApi({
+    databaseName: 'capacity',
+    database,
+    temporal: { address, namespace },
+    env: { ...secrets, ALLOW_PRIVATE_SMTP: 'true' },
+  });
+  world = await CampaignWorld.create(
+    {
+      workerUrl: database.workerUrl,
+      temporalAddress: address,
+      namespace,
+      suppressionKey: secrets.SALLY_SUPPRESSION_KEY,
+    },
+    CONTACTS,
+  );
+  await api.db.query(`INSERT INTO memberships (workspace_id, user_id, role) VALUES ($1, $2, 'operator')`, [
+    world.workspaceId,
+    api.workspace.people.operator.id,
+  ]);
+  base = `/workspaces/${world.workspaceId}/email-infrastructure/providers`;
+  await spawnWorker({ role: 'control', env });
+  await Promise.all(Array.from({ length: WORKERS }, () => spawnWorker({ role: 'delivery', env })));
+  // Ten processes on a small machine have just begun.
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+}, 180_000);
+
+/** Whatever a test left, and whether or not it went well: the next one begins with nothing that waits. */
+afterEach(async () => {
+  await world.db.query(sql`UPDATE streams SET state = 'CANCELLED' WHERE workspace_id = ${world.workspaceId}`);
+  await world.db.query(sql`
+    UPDATE campaign_runs SET status = 'CANCELLED' WHERE workspace_id = ${world.workspaceId} AND status = 'SENDING'`);
+  for (const id of providers.splice(0)) await api.request('delete', `${base}/${id}`, { token: api.tokens.operator });
+});
+
+afterAll(async () => {
+  await stopTestProcesses();
+  await sink.stop();
+  await world.close();
+  await api.close();
+  await dropDatabase();
+}, 60_000);
+
+let counter = 0;
+const providers: string[] = [];
+async function provider(limits: Record<string, number | null>): Promise<void> {
+  counter += 1;
+  const response = await api.request('post', base, {
+    token: api.tokens.operator,
+    body: {
+      name: `Relay ${counter}`,
+      provider_type: 'SMTP',
+      settings: { host: '127.0.0.1', port: Number(new URL(sink.url).port), tls: 'off' },
+      ...limits,
+    },
+  });
+  expect(response.status).toBe(201);
+  providers.push(response.body.id);
+}
+
+async function until(what: string, condition: () => Promise<boolean>, seconds = 90): Promise<void> {
+  const end = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** How many delivery processes have claimed rows of these runs. */
+const processesOf = async (runs: string[]) =>
+  (
+    await many(
+      world.db,
+      sql`SELECT DISTINCT g.process_id FROM delivery_groups g JOIN campaign_runs r ON r.stream_id = g.stream_id
+          WHERE r.id = ANY (${runs}::uuid[])`,
+    )
+  ).length;
+
+test.each([
+  ['a day', { max_sends_per_day: 70 }, 70],
+  ['24 hours', { max_sends_per_day: 300, max_sends_per_24_hours: 45 }, 45],
+])(
+  'over a limit of %s: exactly so many are sent, and the rest waits',
+  async (_what, limits, most) => {
+    await sink.reset();
+    await provider(limits);
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    const runs = [await world.startCampaign(CONTENT), await world.startCampaign(CONTENT)];
+    const count = async (status: string) => {
+      const counts = await Promise.all(runs.map((runId) => world.counts(runId)));
+      return counts.reduce((sum, { byStatus }) => sum + (byStatus[status] ?? 0), 0);
+    };
+    await until('everybody has a row', async () => (await count('QUEUED')) + (await count('SENT')) === 2 * CONTACTS);
+    await until('the limit is reached', async () => (await count('SENT')) >= most);
+    // Nobody begins another one.
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    expect([await count('SENT'), await count('QUEUED')]).toEqual([most, 2 * CONTACTS - most]);
+    expect((await sink.counts()).messages).toBe(most);
+    expect(await auditCapacity(world.db, world.workspaceId, new Date(0))).toEqual([]);
+    expect(await processesOf(runs)).toBeGreaterThan(0);
+  },
+  240_000,
+);
