@@ -41,7 +41,7 @@ async function main(): Promise<number> {
     }
     const config = join(directory, 'schemathesis.toml');
     writeFileSync(config, `${lines.join('\n')}\n`);
-    return await run([
+    return await run(directory, [
       ...['--config-file', config, 'run', `${api.url}/openapi.json`],
       ...['--header', `Authorization: Bearer ${world.workspace.apiKey}`],
       ...['--checks', 'not_a_server_error,status_code_conformance', '--continue-on-failure'],
@@ -55,10 +55,10 @@ async function main(): Promise<number> {
   }
 }
 
-/** Runs schemathesis with our output as its; resolves with its exit code. */
-function run(args: string[]): Promise<number> {
+/** Runs schemathesis in a directory where it may leave what it keeps; resolves with its exit code. */
+function run(directory: string, args: string[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(SCHEMATHESIS, args, { stdio: 'inherit' });
+    const child = spawn(SCHEMATHESIS, args, { stdio: 'inherit', cwd: directory });
     child.on('error', () =>
       reject(new Error(`${SCHEMATHESIS} is not there: pip install schemathesis==4.32.5, or set SALLY_SCHEMATHESIS`)),
     );
