@@ -1,16 +1,23 @@
 import { proxyActivities, setCurrentDetails } from '@temporalio/workflow';
 import type { DeliveryControlActivities } from '../activities/delivery/control';
 
-const { runWatchdog, ensurePartitions } = proxyActivities<DeliveryControlActivities>({
+const roundOptions = {
   startToCloseTimeout: '1 minute',
   // The next round comes in seconds; a failed one need not be tried for ever.
   retry: { initialInterval: '1 second', maximumAttempts: 3 },
+} as const;
+
+const { runWatchdog } = proxyActivities<DeliveryControlActivities>({ ...roundOptions, summary: 'one round' });
+const { ensurePartitions } = proxyActivities<DeliveryControlActivities>({
+  ...roundOptions,
+  summary: 'partitions of this and the next months',
 });
 
 // It asks other people's servers: what goes wrong there is for the next round.
 const { lookUpUnconfirmed } = proxyActivities<DeliveryControlActivities>({
   startToCloseTimeout: '30 seconds',
   retry: { maximumAttempts: 1 },
+  summary: 'asks providers about messages whose outcome is unknown',
 });
 
 /** Finds due work whose workflow is absent and starts it; takes care of what dead processes left (design, section 3). */

@@ -10,7 +10,13 @@ import {
 import { toFacts, toFrequency } from '../../db/delivery/facts';
 import { type FrequencyMail, lockFrequencies, takeFrequencyUnits } from '../../db/delivery/frequency';
 import { takeOptInUnits } from '../../db/delivery/opt-in-limit';
-import { type CapacityLimit, type CapacityUnit, judge, judgeFrequency } from '../../domain/delivery';
+import {
+  type CapacityLimit,
+  type CapacityUnit,
+  type DatabaseClock,
+  judge,
+  judgeFrequency,
+} from '../../domain/delivery';
 import type { Logger } from '../../platform/log';
 import type { Database } from '../../platform/postgres';
 import type { Candidate } from './candidate';
@@ -27,6 +33,7 @@ export interface ClaimRequest {
   counterSlot: number;
   route: Pick<ChosenRoute, 'routeId' | 'reason' | 'rateLimit' | 'caps'>;
   candidates: Candidate[];
+  databaseClock: DatabaseClock;
   /** The workspace's local date: key of daily capacity. */
   today: (now: Date) => string;
 }
@@ -237,6 +244,8 @@ async function withinCapacity(
     exhausted = taken.exhausted;
   }
   if (rateLimit === null || claimed.length === 0) return { claimed, localDate, units, pace: null, exhausted };
-  const firstInMs = await takeRateSlots(tx, rateLimit, claimed.length);
-  return { claimed, localDate, units, pace: paceOf(firstInMs, rateLimit.perSecond), exhausted };
+  const slots = await takeRateSlots(tx, rateLimit, claimed.length);
+  request.databaseClock.observe(slots.nowMs, performance.now());
+  const firstAt = request.databaseClock.local(slots.firstAtMs);
+  return { claimed, localDate, units, pace: paceOf(firstAt, rateLimit.perSecond), exhausted };
 }

@@ -262,6 +262,7 @@ export class LaneDrain {
           counterSlot,
           route,
           candidates,
+          databaseClock: process.databaseClock,
           today: (now) => process.directory.localDate(lane.workspaceId, now),
         });
         if (made) process.begin({ workspaceId: lane.workspaceId, streamId: batch.stream.id, processId, route }, made);

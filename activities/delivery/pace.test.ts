@@ -14,10 +14,8 @@ test('a claim covers a quarter of a second, at least one message, never more tha
 });
 
 test('messages of a claim begin evenly from the first slot on', () => {
-  const before = performance.now();
   const pace = paceOf(500, 20);
-  expect(pace.everyMs).toBe(50);
-  expect(pace.firstAt).toBeGreaterThanOrEqual(before + 500);
+  expect(pace).toEqual({ firstAt: 500, everyMs: 50 });
   expect(slotAt(pace, 3).from - slotAt(pace, 0).from).toBeCloseTo(150);
 });
 

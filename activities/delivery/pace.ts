@@ -30,9 +30,9 @@ export function slotAt(pace: Pace, position: number): Slot {
   return { from, until: from + slotGraceMs(pace.everyMs) };
 }
 
-/** A pace that begins `firstInMs` from now. */
-export function paceOf(firstInMs: number, perSecond: number): Pace {
-  return { firstAt: performance.now() + firstInMs, everyMs: 1000 / perSecond };
+/** A pace that begins at `firstAt` of the process's monotonic clock. */
+export function paceOf(firstAt: number, perSecond: number): Pace {
+  return { firstAt, everyMs: 1000 / perSecond };
 }
 
 /** Most messages of one claim at a rate: what can be begun in a quarter of a second, at least one. */

@@ -2,7 +2,7 @@ import type { SendGate, SendOutcome } from '../../channels/connector';
 import { loseClaims, openGroups, releaseProcess } from '../../db/delivery/process';
 import type { RowSettlement } from '../../db/delivery/settle';
 import { createContentSandbox } from '../../domain/content';
-import { settle } from '../../domain/delivery';
+import { DatabaseClock, settle } from '../../domain/delivery';
 import { deliveriesTotal } from '../../platform/metrics';
 import type { ActivityDependencies } from '../dependencies';
 import type { Claim, Claimed } from './claim-group';
@@ -38,6 +38,7 @@ export class SendingProcess {
   readonly contents: MessageContents;
   readonly stopped: StoppedStreams;
   readonly lease: Lease;
+  readonly databaseClock = new DatabaseClock();
   private readonly finished: FinishedStreams;
   private readonly settler: Settler;
   private readonly effects: OutcomeEffects;

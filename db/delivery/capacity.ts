@@ -222,21 +222,30 @@ export interface RateLimit {
   perSecond: number;
 }
 
+/** Slots that were taken, in milliseconds since 1970 of the database's own clock. */
+export interface RateSlots {
+  firstAtMs: number;
+  /** When they were given. */
+  nowMs: number;
+}
+
 /**
- * Reserves `count` slots, one every 1/perSecond: returns milliseconds from now to the first. The row's own lock
- * makes it exact over all processes; no slot is given twice and none earlier than now.
+ * Reserves `count` slots, one every 1/perSecond. The row's own lock makes it exact over all processes; no slot is given
+ * twice and none earlier than now.
  */
-export async function takeRateSlots(tx: PoolClient, limit: RateLimit, count: number): Promise<number> {
+export async function takeRateSlots(tx: PoolClient, limit: RateLimit, count: number): Promise<RateSlots> {
   const seconds = count / limit.perSecond;
-  const row = await one<{ first_in_ms: number }>(
+  const row = await one<{ first_in_ms: number; now_ms: number }>(
     tx,
     sql`INSERT INTO rate_slots AS r (workspace_id, kind, resource_id, next_slot_at)
         VALUES (${limit.workspaceId}, ${limit.kind}, ${limit.resourceId}, sally_now() + ${seconds} * interval '1 second')
         ON CONFLICT (workspace_id, kind, resource_id)
         DO UPDATE SET next_slot_at = greatest(r.next_slot_at, sally_now()) + ${seconds} * interval '1 second'
-        RETURNING greatest(0, extract(epoch FROM next_slot_at - sally_now()) * 1000 - ${seconds * 1000})::float8 AS first_in_ms`,
+        RETURNING greatest(0, extract(epoch FROM next_slot_at - sally_now()) * 1000 - ${seconds * 1000})::float8 AS first_in_ms,
+          (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms`,
   );
-  return row?.first_in_ms ?? 0;
+  if (!row) throw new Error('a rate gave no slot');
+  return { firstAtMs: row.now_ms + row.first_in_ms, nowMs: row.now_ms };
 }
 
 /** Milliseconds until the next free slot, without taking it. */

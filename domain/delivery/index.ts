@@ -1,6 +1,7 @@
 export * from './breaker';
 export * from './capacity';
 export * from './contract';
+export * from './database-clock';
 export * from './facts';
 export * from './frequency';
 export * from './ledger';

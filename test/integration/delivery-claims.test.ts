@@ -5,7 +5,7 @@ import { auditCapacity } from '../../db/delivery/capacity';
 import { claimSlot } from '../../db/delivery/claim';
 import type { DueRow } from '../../db/delivery/read-ahead';
 import { type RowSettlement, settleRows } from '../../db/delivery/settle';
-import { type CapacityLimit, type SendOutcome, settle } from '../../domain/delivery';
+import { type CapacityLimit, DatabaseClock, type SendOutcome, settle } from '../../domain/delivery';
 import { localDate } from '../../domain/shared/zones';
 import { uuidv7 } from '../../platform/ids';
 import { many, one, sql } from '../../platform/postgres';
@@ -75,6 +75,7 @@ async function claim(
       renderBegun: 0,
       renderEnded: 0,
     })),
+    databaseClock: new DatabaseClock(),
     today: (now) => localDate(zone, now),
   });
 }

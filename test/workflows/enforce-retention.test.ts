@@ -72,6 +72,7 @@ test('what has been kept for its time goes, what is younger stays, and each work
   const done = await api.deps.temporal.workflow.execute(ENFORCE_RETENTION_WORKFLOW, {
     workflowId: 'enforce-retention-test',
     taskQueue: CONTROL_TASK_QUEUE,
+    staticSummary: 'A tick',
   });
   expect(done).toEqual({ workspaces: 1, failed: 0, removed: 2_504 });
   expect(await count('uploads')).toBe(1);
