@@ -1,10 +1,10 @@
 import { takeCapacity, takeRateSlots } from '../../db/delivery/capacity';
 import {
   type ClaimedRow,
-  groupExists,
   type LockedRow,
   lockGroup,
   type RefusedRow,
+  wasWritten,
   writeClaim,
 } from '../../db/delivery/claim';
 import { toFacts, toFrequency } from '../../db/delivery/facts';
@@ -133,7 +133,10 @@ async function resolveUnknownCommit(db: Database, log: Logger, claim: Claim, err
   log.warn({ err: error, claimId: claim.claimId }, 'the outcome of a claim is not known; reading it again');
   for (;;) {
     try {
-      return (await groupExists(db, claim.claimId)) ? { ...claim, uncertain: true } : null;
+      const [first] = claim.claimed;
+      if (!first) return null;
+      const key = { sourceId: first.row.source_id, deliveryId: first.row.id };
+      return (await wasWritten(db, claim.claimId, key)) ? { ...claim, uncertain: true } : null;
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 250));
     }

@@ -216,8 +216,21 @@ export async function countStream(tx: Pick<PoolClient, 'query'>, change: StreamC
   });
 }
 
-/** After an unknown COMMIT: whether the group was written. */
-export async function groupExists(db: Database, claimId: string): Promise<boolean> {
-  const { rowCount } = await db.query('SELECT 1 FROM delivery_groups WHERE claim_id = $1', [claimId]);
-  return (rowCount ?? 0) > 0;
+/**
+ * After an unknown COMMIT: whether the group was written. The connection is gone, but Postgres may have the COMMIT still
+ * before it; the transaction holds its rows until its end, so one of them is waited for before the group is looked at.
+ */
+export function wasWritten(
+  db: Database,
+  claimId: string,
+  row: { sourceId: string; deliveryId: string },
+): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await tx.query('SELECT 1 FROM deliveries WHERE source_id = $1 AND id = $2 FOR UPDATE', [
+      row.sourceId,
+      row.deliveryId,
+    ]);
+    const { rowCount } = await tx.query('SELECT 1 FROM delivery_groups WHERE claim_id = $1', [claimId]);
+    return (rowCount ?? 0) > 0;
+  });
 }

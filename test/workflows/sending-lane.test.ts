@@ -112,7 +112,8 @@ test('no row is left, whenever it is committed while drains end', async () => {
   let laneId = '';
   for (let round = 0; round < 10; round += 1) {
     // A drain ends when nothing came for two seconds: rows that are committed around that moment hit its end.
-    await sleep(1_800 + Math.random() * 500);
+    // The last round comes when the drain has surely ended.
+    await sleep(round === 9 ? 4_000 : 1_800 + Math.random() * 700);
     await Promise.all(
       Array.from({ length: 6 }, async () => {
         await sleep(Math.random() * 300);
