@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import { consumeBatch, type EventConsumer, ForeignCursorError } from '../../db/events';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
+import { eventsReadable } from '../support/events-readable';
 import { exampleWorld, type World } from '../support/examples';
 
 const EVENTS = '/workspaces/{ws}/events';
@@ -212,22 +213,6 @@ describe('consumers', () => {
       },
     };
   }
-  /**
-   * Waits until all events so far can be read: transactions of other suites, in other databases of the same server, hold
-   * the horizon back, too.
-   */
-  async function readable(): Promise<void> {
-    const end = Date.now() + 30_000;
-    const held = () =>
-      one<{ held: boolean }>(
-        api.db,
-        sql`SELECT coalesce(max(transaction_id) >= pg_snapshot_xmin(pg_current_snapshot()), false) AS held FROM marketing_events`,
-      );
-    while ((await held())?.held) {
-      if (Date.now() > end) throw new Error('a transaction holds the horizon back for over 30 s');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
   async function drain(consumer: EventConsumer, shard = 0): Promise<void> {
     while ((await consumeBatch(api.db, consumer, shard, 1_000)) > 0);
   }
@@ -235,10 +220,10 @@ describe('consumers', () => {
   test('read each event once, in the order of its transaction', async () => {
     const consumer = remembering();
     const first = await appended(3);
-    await readable();
+    await eventsReadable(api.db);
     await drain(consumer);
     const second = await appended(2);
-    await readable();
+    await eventsReadable(api.db);
     await drain(consumer);
     await drain(consumer);
     expect(consumer.seen.slice(0, 3).sort()).toEqual(first.sort());
@@ -264,7 +249,7 @@ describe('consumers', () => {
     expect(consumer.seen).toEqual([]);
     await slow.query('COMMIT');
     await slow.end();
-    await readable();
+    await eventsReadable(api.db);
     await drain(consumer);
     expect(consumer.seen).toHaveLength(7);
     expect(consumer.seen[0]).toBe(late.rows[0].id);
@@ -278,7 +263,7 @@ describe('consumers', () => {
         sql`SELECT sally_append_event(${world.workspace.id}, 'thing_done', ${one}, NULL, '{}') FROM generate_series(1, 3)`,
       );
     }
-    await readable();
+    await eventsReadable(api.db);
     const sizes: number[] = [];
     for (const shard of [0, 1, 2]) {
       const before = consumer.seen.length;
@@ -304,7 +289,7 @@ describe('consumers', () => {
     await owner.end();
     const name = `dying-${world.unique()}`;
     const events = await appended(30);
-    await readable();
+    await eventsReadable(api.db);
     let killed = 0;
     let begun = 0;
     /** One process after another: each stops after its effect and is killed there. */

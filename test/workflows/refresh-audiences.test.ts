@@ -7,6 +7,7 @@ import { CONSUME_EVENTS_WORKFLOW } from '../../domain/events';
 import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
 import { many, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
+import { eventsReadable } from '../support/events-readable';
 import { exampleWorld, type World } from '../support/examples';
 import { temporalAddress, workflowBundle } from '../support/stack';
 
@@ -88,6 +89,7 @@ describe('dynamic audiences', () => {
     const buyers = await audience(bought);
     const others = await audience({ not: { type: 'audience', audience_id: buyers } });
     const untouched = await audience({ type: 'event', event_type: 'page_viewed' });
+    await eventsReadable(api.db);
     await tick(CONSUME_EVENTS_WORKFLOW);
     await tick(REFRESH_AUDIENCES_WORKFLOW);
     const before = await read(untouched);
@@ -95,6 +97,7 @@ describe('dynamic audiences', () => {
     for (const event_id of ['1', '2']) {
       await world.call('post', '/workspaces/{ws}/events', { event_id, event_type: 'purchase', contact_id: contact });
     }
+    await eventsReadable(api.db);
     const consumed = await tick(CONSUME_EVENTS_WORKFLOW);
     expect(consumed).toEqual({ consumed: { audiences: expect.any(Number) } });
     expect(await tick(REFRESH_AUDIENCES_WORKFLOW)).toMatchObject({ failed: 0 });
