@@ -26,6 +26,7 @@ const drainOptions = {
 const { liveDeliveryProcesses } = proxyActivities<DeliveryControlActivities>({
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '30 seconds' },
+  summary: 'which delivery processes are there',
 });
 
 /**

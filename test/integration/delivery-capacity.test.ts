@@ -15,7 +15,8 @@ import {
 
 /** Eight delivery processes against one provider: what it may take is all that it gets. */
 const WORKERS = 8;
-const CONTACTS = 160;
+/** Two campaigns of so many are more than one drain takes alone: every process is given a part of the lane. */
+const CONTACTS = 1_700;
 const CONTENT = {
   subject: 'Hello {{ first_name }}',
   html: '<p>Hello</p><p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>',
@@ -39,6 +40,8 @@ beforeAll(async () => {
     ...(await processEnvironment({ database, namespace, secrets, smtpUrl: `${sink.url}?tls=off` })),
     ALLOW_PRIVATE_SMTP: 'true',
     LOG_LEVEL: 'warn',
+    // The lane is dealt out to all processes after the first drain's slice.
+    DRAIN_SLICE_SECONDS: '1',
   };
   api = await startTestApi({
     databaseName: 'capacity',
@@ -117,49 +120,62 @@ const processesOf = async (runs: string[]) =>
     )
   ).length;
 
+/** Starts two campaigns and waits until most of the processes have a part of them. */
+async function campaignsOfAllProcesses(): Promise<string[]> {
+  const runs = [await world.startCampaign(CONTENT), await world.startCampaign(CONTENT)];
+  await until('most processes send', async () => (await processesOf(runs)) > WORKERS / 2);
+  return runs;
+}
+
+async function countIn(runs: string[], status: string): Promise<number> {
+  const counts = await Promise.all(runs.map((runId) => world.counts(runId)));
+  return counts.reduce((sum, { byStatus }) => sum + (byStatus[status] ?? 0), 0);
+}
+
 test.each([
-  ['a day', { max_sends_per_day: 70 }, 70],
-  ['24 hours', { max_sends_per_day: 300, max_sends_per_24_hours: 45 }, 45],
+  ['a day', { max_sends_per_day: 900 }, 900],
+  ['24 hours', { max_sends_per_day: 2_000, max_sends_per_24_hours: 750 }, 750],
 ])(
-  'over a limit of %s: exactly so many are sent, and the rest waits',
+  'over a limit of %s: exactly so many are sent by several processes, and the rest waits',
   async (_what, limits, most) => {
     await sink.reset();
-    await provider(limits);
+    // Slow enough that the first process has not taken all before the others have their parts.
+    await provider({ ...limits, max_sends_per_second: 100 });
     await new Promise((resolve) => setTimeout(resolve, 1_200));
-    const runs = [await world.startCampaign(CONTENT), await world.startCampaign(CONTENT)];
-    const count = async (status: string) => {
-      const counts = await Promise.all(runs.map((runId) => world.counts(runId)));
-      return counts.reduce((sum, { byStatus }) => sum + (byStatus[status] ?? 0), 0);
-    };
-    await until('everybody has a row', async () => (await count('QUEUED')) + (await count('SENT')) === 2 * CONTACTS);
-    await until('the limit is reached', async () => (await count('SENT')) >= most);
+    const runs = await campaignsOfAllProcesses();
+    await until('everybody has a row', async () => {
+      const counts = await Promise.all(['QUEUED', 'SENDING', 'SENT'].map((status) => countIn(runs, status)));
+      return counts.reduce((sum, n) => sum + n, 0) === 2 * CONTACTS;
+    });
+    await until('the limit is reached', async () => (await countIn(runs, 'SENT')) >= most);
     // Nobody begins another one.
     await new Promise((resolve) => setTimeout(resolve, 2_000));
-    expect([await count('SENT'), await count('QUEUED')]).toEqual([most, 2 * CONTACTS - most]);
+    expect([await countIn(runs, 'SENT'), await countIn(runs, 'QUEUED')]).toEqual([most, 2 * CONTACTS - most]);
     expect((await sink.counts()).messages).toBe(most);
     expect(await auditCapacity(world.db, world.workspaceId, new Date(0))).toEqual([]);
-    expect(await processesOf(runs)).toBeGreaterThan(0);
   },
   240_000,
 );
 
-/** Most messages that were begun within any 200 ms at the server, in one campaign at 50 a second. */
+/** Most messages that were begun within any 200 ms at the server, in six seconds of all processes at 50 a second. */
 async function mostIn200Ms(): Promise<number> {
-  await sink.reset();
-  const runId = await world.startCampaign(CONTENT);
-  await until('all are sent', async () => (await world.counts(runId)).byStatus.SENT === CONTACTS);
+  const from = (await sink.counts()).messages;
+  await until('six seconds are sent', async () => (await sink.counts()).messages >= from + 300);
   const begun = Object.values(await sink.tokens())
     .map((record) => record.begunAt)
-    .sort((a, b) => a - b);
-  expect(begun).toHaveLength(CONTACTS);
-  return Math.max(...begun.map((from) => begun.filter((at) => at >= from && at < from + 200).length));
+    .sort((a, b) => a - b)
+    .slice(from);
+  expect(begun.length).toBeGreaterThanOrEqual(300);
+  return Math.max(...begun.map((at) => begun.filter((other) => other >= at && other < at + 200).length));
 }
 
 test('at 50 a second no 200 ms at the server hold more than 12 messages, whoever sends them', async () => {
+  await sink.reset();
   await provider({ max_sends_per_second: 50 });
   await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await campaignsOfAllProcesses();
   // A machine on which the server itself stands still for a moment sees a burst that nobody sent: three tries.
   const tries: number[] = [];
   while (tries.length < 3 && Math.min(...tries, Number.POSITIVE_INFINITY) > 12) tries.push(await mostIn200Ms());
-  expect(Math.min(...tries)).toBeLessThanOrEqual(12);
+  expect(tries.at(-1)).toBeLessThanOrEqual(12);
 }, 180_000);
