@@ -1,15 +1,15 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { findPort } from '../dev/ports';
 import { sealMessageToken } from '../domain/tracking';
 import { Keyring } from '../platform/crypto';
 import { uuidv7 } from '../platform/ids';
 import { Database, one, sql } from '../platform/postgres';
 import { durablePostgres, processEnvironment, spawnApi, stopTestProcesses, testSecrets } from '../test/support/stack';
-import type { LoadOrder, LoadReport } from './click/load';
+import { startLoad, startReference } from './load/client';
+import type { LoadReport } from './load/load';
+import { cpuSeconds, peakMemoryOf, postgresPids, requireSafeSettings, walBytes } from './measure';
 
 /** Budget (design, section 11). */
 const BUDGET = { perSecond: 5_000, p99Ms: 25 };
@@ -18,100 +18,6 @@ const LINKS = 10;
 const ROUNDS = 3;
 /** Answers before the kill. */
 const ANSWERS_BEFORE_KILL = 1_000;
-
-const loadReport = z.object({
-  answers: z.number(),
-  wrong: z.number(),
-  seconds: z.number(),
-  perSecond: z.number(),
-  p50Ms: z.number(),
-  p99Ms: z.number(),
-  maxMs: z.number(),
-});
-
-/** A load generator under way; `answered` grows while it runs with `tell`. */
-interface RunningLoad {
-  answered: string[];
-  done: Promise<LoadReport>;
-}
-
-function startLoad(order: LoadOrder): RunningLoad {
-  const child = spawn(process.execPath, ['--import', require.resolve('tsx'), join(__dirname, 'click', 'load.ts')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  child.stdin.end(JSON.stringify(order));
-  const answered: string[] = [];
-  let rest = '';
-  let last = '';
-  child.stdout.setEncoding('utf8');
-  child.stdout.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      if (line.startsWith('{')) last = line;
-      else answered.push(line);
-    }
-  });
-  const done = new Promise<LoadReport>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', () => {
-      const parsed = loadReport.safeParse(last === '' ? null : JSON.parse(last));
-      if (parsed.success) resolve(parsed.data);
-      else reject(new Error('the load generator ended without a report'));
-    });
-  });
-  return { answered, done };
-}
-
-/** CPU seconds of processes so far (Linux; 0 elsewhere). */
-function cpuSeconds(pids: readonly number[]): number {
-  let ticks = 0;
-  for (const pid of pids) {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      ticks += Number(fields[11]) + Number(fields[12]);
-    } catch {
-      // Ended, or no /proc.
-    }
-  }
-  return ticks / 100;
-}
-
-function postgresPids(postmaster: number): number[] {
-  const pids = [postmaster];
-  try {
-    for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === postmaster) pids.push(Number(name));
-    }
-  } catch {
-    // A process ended while we looked, or there is no /proc.
-  }
-  return pids;
-}
-
-function peakMemoryBytes(pid: number): number {
-  try {
-    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1_024;
-  } catch {
-    return 0;
-  }
-}
-
-async function walPosition(db: Database): Promise<number> {
-  const row = await one<{ bytes: number }>(db, sql`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS bytes`);
-  return row?.bytes ?? 0;
-}
-
-/** The figure is about durable clicks: refuse a database that would lie. */
-async function requireSafeSettings(db: Database): Promise<void> {
-  for (const setting of ['fsync', 'full_page_writes', 'synchronous_commit']) {
-    const row = await one<{ value: string }>(db, sql`SELECT current_setting(${setting}) AS value`);
-    if (row?.value !== 'on') throw new Error(`${setting} must be on`);
-  }
-}
 
 /** A frozen message with links, and click paths of that many deliveries of it. */
 async function makePaths(db: Database, keyring: Keyring, deliveries: number): Promise<Map<string, string>> {
@@ -154,14 +60,10 @@ export async function benchClick({ size = 50_000 }: { size?: number } = {}): Pro
     await requireSafeSettings(db);
     const paths = await makePaths(db, new Keyring(secrets.SALLY_SECRETS), 20_000);
     const all = [...paths.keys()];
-    const load = { connections: CONNECTIONS, paths: all, requests: size, warmUp: 2_000, tell: false };
+    const load = { connections: CONNECTIONS, paths: all, status: 302, requests: size, warmUp: 2_000, tell: false };
 
     const referencePort = await findPort();
-    const reference = spawn(
-      process.execPath,
-      ['--import', require.resolve('tsx'), join(__dirname, 'click', 'reference.ts'), String(referencePort)],
-      { stdio: 'ignore' },
-    );
+    const reference = startReference(referencePort, { status: 302, bytes: 0 });
     await new Promise((resolve) => setTimeout(resolve, 1_500));
 
     const api = await spawnApi({ env });
@@ -177,7 +79,7 @@ export async function benchClick({ size = 50_000 }: { size?: number } = {}): Pro
       const before = {
         api: cpuSeconds([api.pid]),
         postgres: cpuSeconds(postgresPids(postgres.server.pid)),
-        wal: await walPosition(db),
+        wal: await walBytes(db),
       };
       const report = await startLoad({ ...load, port }).done;
       expected += size + load.warmUp;
@@ -185,12 +87,12 @@ export async function benchClick({ size = 50_000 }: { size?: number } = {}): Pro
         report,
         apiCpu: cpuSeconds([api.pid]) - before.api,
         postgresCpu: cpuSeconds(postgresPids(postgres.server.pid)) - before.postgres,
-        wal: (await walPosition(db)) - before.wal,
+        wal: (await walBytes(db)) - before.wal,
       });
     }
     reference.kill();
     const recorded = await count();
-    const peakMemory = peakMemoryBytes(api.pid);
+    const peakMemory = peakMemoryOf(api.pid);
     const killed = await killWhileAnswering(api, db, paths, port);
 
     const best = rounds.reduce((left, right) => (right.report.perSecond > left.report.perSecond ? right : left));
@@ -259,6 +161,7 @@ async function killWhileAnswering(
     port,
     connections: CONNECTIONS,
     paths: [...paths.keys()],
+    status: 302,
     requests: 20_000,
     warmUp: 0,
     tell: true,

@@ -1,12 +1,14 @@
 import { benchClick } from './click';
 import { benchCrash } from './crash';
+import { benchEvents } from './events';
 import { benchImport } from './import';
 import { benchMaterialise } from './materialise';
 import { benchPause } from './pause';
+import { benchPreferences } from './preferences';
 import { benchSend } from './send';
 import { benchUpsert } from './upsert';
 
-const USAGE = `Usage: npm run bench -- send|import|upsert|materialise|click|crash|pause [--size N]
+const USAGE = `Usage: npm run bench -- send|fairness|import|upsert|materialise|click|events|preferences|crash|pause [--size N]
 send also takes --latency MS, --window W, --group N, --connections N, --dkim and --profile.`;
 
 function number(name: string): number | undefined {
@@ -39,6 +41,10 @@ async function main(name: string | undefined): Promise<void> {
       return benchMaterialise({ size });
     case 'click':
       return benchClick({ size });
+    case 'events':
+      return benchEvents({ size });
+    case 'preferences':
+      return benchPreferences({ size });
     case 'crash':
       return benchCrash({ kills: size });
     case 'pause':

@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { type Database, one, sql } from '../platform/postgres';
 
 /** CPU seconds of processes so far (Linux; 0 elsewhere). */
@@ -19,6 +21,22 @@ export function cpuSeconds(pids: readonly number[]): number {
 /** Most memory that this process has had, in bytes. */
 export function peakMemoryBytes(): number {
   return process.resourceUsage().maxRSS * 1_024;
+}
+
+/** Most memory that another process has had, in bytes (Linux; 0 elsewhere). */
+export function peakMemoryOf(pid: number): number {
+  try {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1_024;
+  } catch {
+    return 0;
+  }
+}
+
+/** What a figure depends on, for the JSON of each bench. */
+export function conditions(): { cpus: number; node: string; loadBefore: number; commit: string | null } {
+  const asked = spawnSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8', cwd: __dirname });
+  const commit = asked.status === 0 ? asked.stdout.trim() : null;
+  return { cpus: cpus().length, node: process.version, loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10, commit };
 }
 
 /** The postmaster and all its children at this moment. */

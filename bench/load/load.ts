@@ -7,8 +7,15 @@ export interface LoadOrder {
   port: number;
   /** Requests at once, each on a connection of its own that is kept. */
   connections: number;
+  method?: 'GET' | 'POST';
   /** Paths, taken in turn. */
   paths: string[];
+  /** Beside Host, User-Agent and what a body needs; default: those of a browser that follows a link. */
+  headers?: Record<string, string>;
+  /** JSON documents, taken in turn, for POST. */
+  bodies?: string[];
+  /** The status that counts as an answer; anything else is wrong. */
+  status: number;
   requests: number;
   /** Requests before those that count. */
   warmUp: number;
@@ -26,6 +33,7 @@ export interface LoadReport {
   maxMs: number;
 }
 
+const BROWSER = { Accept: 'text/html', 'Accept-Language': 'en' };
 const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 
 /**
@@ -39,14 +47,16 @@ class Load {
   private began = 0;
   private readonly latencies: Float64Array;
   private readonly requests: Buffer[];
+  private readonly good: string;
   private finish: (report: LoadReport) => void = () => {};
 
   constructor(private readonly order: LoadOrder) {
     this.latencies = new Float64Array(order.requests);
-    this.requests = order.paths.map((path) =>
-      Buffer.from(
-        `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: ${USER_AGENT}\r\nAccept: text/html\r\nAccept-Language: en\r\n\r\n`,
-      ),
+    this.good = `HTTP/1.1 ${order.status}`;
+    const { paths, bodies } = order;
+    const different = Math.max(paths.length, bodies?.length ?? 0);
+    this.requests = Array.from({ length: different }, (_, n) =>
+      requestBytes(order, paths[n % paths.length] ?? '/', bodies?.[n % bodies.length]),
     );
   }
 
@@ -77,9 +87,8 @@ class Load {
     socket.on('connect', send);
     socket.on('data', (chunk: string) => {
       rest += chunk;
-      // A redirect has no body.
-      if (!rest.endsWith('\r\n\r\n')) return;
-      const good = rest.startsWith('HTTP/1.1 302');
+      if (!isWhole(rest)) return;
+      const good = rest.startsWith(this.good);
       rest = '';
       this.count(current, performance.now() - sentAt, good);
       send();
@@ -117,6 +126,28 @@ class Load {
       maxMs: at(1),
     };
   }
+}
+
+function requestBytes(order: LoadOrder, path: string, body: string | undefined): Buffer {
+  const headers: Record<string, string> = {
+    Host: '127.0.0.1',
+    'User-Agent': USER_AGENT,
+    ...(order.headers ?? BROWSER),
+  };
+  if (body !== undefined) {
+    headers['Content-Type'] = 'application/json';
+    headers['Content-Length'] = String(Buffer.byteLength(body));
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`${order.method ?? 'GET'} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body ?? ''}`);
+}
+
+/** Whether an answer is all there: its head, and as much of a body as that says. */
+function isWhole(answer: string): boolean {
+  const head = answer.indexOf('\r\n\r\n');
+  if (head < 0) return false;
+  const length = /\r\ncontent-length: *(\d+)/i.exec(answer)?.[1] ?? '0';
+  return answer.length >= head + 4 + Number(length);
 }
 
 async function main(): Promise<void> {
