@@ -1,6 +1,6 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
 import { ZodObject, type ZodType } from 'zod';
-import type { AnyRoute } from './route';
+import type { AnyRoute, ResponseDefinition } from './route';
 import { id, problemDocument, z } from './schemas';
 
 /** Statuses that any operation of this kind can answer with, besides its own. */
@@ -19,6 +19,14 @@ function commonStatuses(route: AnyRoute): number[] {
 function objectSchema(route: AnyRoute, schema: ZodType | undefined): ZodObject | undefined {
   if (schema === undefined || schema instanceof ZodObject) return schema;
   throw new Error(`${route.operationId}: params and query must be object schemas`);
+}
+
+/** What an answer holds: an error always a problem, anything else nothing unless the route says so. */
+function contentOf(status: number, { schema, contentType }: ResponseDefinition) {
+  const isProblem = status >= 400;
+  if (!schema && !contentType && !isProblem) return {};
+  const type = contentType ?? (isProblem ? 'application/problem+json' : 'application/json');
+  return { content: { [type]: { schema: schema ?? (isProblem ? problemDocument : z.string()) } } };
 }
 
 /** The OpenAPI 3.1 document of all routes. */
@@ -73,19 +81,7 @@ export function openApiDocument(routes: AnyRoute[], publicUrl: string): Record<s
         ...Object.fromEntries(
           Object.entries(route.responses as AnyRoute['responses']).map(([status, response]) => [
             status,
-            {
-              description: response.description,
-              ...(response.schema || response.contentType
-                ? {
-                    content: {
-                      [response.contentType ??
-                        (Number(status) >= 400 ? 'application/problem+json' : 'application/json')]: {
-                        schema: response.schema ?? z.string(),
-                      },
-                    },
-                  }
-                : {}),
-            },
+            { description: response.description, ...contentOf(Number(status), response) },
           ]),
         ),
       },

@@ -45,7 +45,10 @@ export const createSession = defineRoute({
   access: 'public',
   readOnly: true,
   body: z.strictObject({ email: z.string().max(1_000), password: z.string().max(1_000) }),
-  responses: { 201: { description: 'Signed in', schema: session } },
+  responses: {
+    201: { description: 'Signed in', schema: session },
+    401: { description: 'The e-mail address or the password is wrong' },
+  },
   async handle(context, { body }) {
     const { deps, raw } = context;
     const parsed = emailAddress.safeParse(body.email);

@@ -71,6 +71,22 @@ describe('the OpenAPI document', () => {
     expect(without.map(({ operation }) => operation.operationId)).toEqual([]);
   });
 
+  test('declares every error as a problem (a page for people where a link of a mail leads), and that a sign-in may be refused', () => {
+    const errors = operations().flatMap(({ operation }) =>
+      Object.entries(operation.responses)
+        .filter(([status]) => Number(status) >= 400)
+        .map(([status, { content }]) => ({
+          error: `${operation.operationId} ${status}`,
+          types: Object.keys(content ?? {}),
+        })),
+    );
+    const bare = errors.filter(
+      ({ types }) => !types.some((type) => ['application/problem+json', 'text/html'].includes(type)),
+    );
+    expect(bare).toEqual([]);
+    expect(errors.map(({ error }) => error)).toContain('createSession 401');
+  });
+
   test('holds every route that is not a page', () => {
     const documented = operations().map(({ method, path }) => `${method} ${path}`);
     const served = routes
