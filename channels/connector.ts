@@ -66,7 +66,13 @@ export type RefusalScope = 'address' | 'sender' | 'message';
  *   HTTP answer of 5xx that does not say whether the message was taken. Nothing else is ever unknown.
  */
 export type SendOutcome =
-  | { kind: 'accepted'; providerMessageId: string | null; reply: string }
+  | {
+      kind: 'accepted';
+      providerMessageId: string | null;
+      reply: string;
+      /** The Message-ID that the provider put in the place of ours, without angle brackets; absent = ours stands. */
+      messageId?: string;
+    }
   | { kind: 'throttled'; retryAfterMs: number | null; code: number; enhanced: string | null; reply: string }
   | { kind: 'transient'; code: number | null; enhanced: string | null; reply: string }
   | {
@@ -117,7 +123,9 @@ export interface LookupQuery {
 }
 
 /** `found` proves acceptance. Not found proves nothing: what was just accepted may not be listed yet. */
-export type Evidence = { found: true; providerMessageId: string | null } | { found: false };
+export type Evidence =
+  | { found: true; providerMessageId: string | null /** As in {@link SendOutcome}. */; messageId?: string }
+  | { found: false };
 
 export interface Connector {
   /**

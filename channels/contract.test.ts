@@ -7,12 +7,14 @@ import {
   type ScriptedHttpServerOptions,
 } from '../test/support/scripted-http-server';
 import { type Answer, ScriptedSmtpServer, type Step, testAuthority } from '../test/support/scripted-smtp-server';
+import { until } from '../test/support/until';
 import type { Connector, OutgoingMessage, SendGate } from './connector';
 import { createComposer, type FixedHeader, structure } from './mime';
 import { createSmtpConnector, smtpOptions } from './smtp';
 
 /** For what never comes; a busy machine may need longer for what does. */
-const IMPATIENT = { timeouts: { connectMs: 400, answerMs: 400 } };
+const NO_CONNECTION = { timeouts: { connectMs: 400, answerMs: 20_000 } };
+const NO_ANSWER = { timeouts: { connectMs: 20_000, answerMs: 400 } };
 const OPEN: SendGate = { mayBegin: () => true, mayWrite: () => true };
 const CORRELATION = `${'0198f1c2'.repeat(4)}.${'7d3e9a01'.repeat(4)}`;
 
@@ -154,7 +156,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     ['silence', { silent: true }],
     ['an answer that breaks off', { cutAnswer: true }],
   ])('%s after the request is unknown, and nothing is repeated', async (_what, reply) => {
-    const { server, connector } = await begin(rig, {}, 'silent' in reply ? { http: IMPATIENT } : {});
+    const { server, connector } = await begin(rig, {}, 'silent' in reply ? { http: NO_ANSWER } : {});
     server.reply = () => reply;
     expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'unknown' });
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -165,7 +167,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     ['a reset', { before: 'cut-body' }],
     ['a server that stops reading', { before: 'stop-reading' }],
   ])('%s in the middle of the request is known not to be accepted', async (_what, options) => {
-    const { connector } = await begin(rig, options, options.before === 'stop-reading' ? { http: IMPATIENT } : {});
+    const { connector } = await begin(rig, options, options.before === 'stop-reading' ? { http: NO_ANSWER } : {});
     const big = Buffer.alloc(16_000_000, 'x');
     expect(await connector.send(message({ content: big, attachment: big }), OPEN)).toMatchObject({
       kind: 'not-sent',
@@ -180,7 +182,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     const nowhere = connect(rig, { endpoint: 'http://nowhere.invalid' });
     expect(await nowhere.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'connect' });
     const { server } = await begin(rig, { before: 'no-handshake' });
-    const hanging = connect(rig, { endpoint: `https://127.0.0.1:${server.port}`, http: IMPATIENT });
+    const hanging = connect(rig, { endpoint: `https://127.0.0.1:${server.port}`, http: NO_CONNECTION });
     expect(await hanging.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'connect' });
     const { connector: untrusting } = await begin(rig, { certificate: 'localhost' });
     expect(await untrusting.send(message(), OPEN)).toMatchObject({ kind: 'unavailable', cause: 'tls' });
@@ -215,9 +217,9 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
 
   test('throttling holds back what waits, whatever else is answered meanwhile', async () => {
     const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1 } });
-    server.reply = (request) => ({ ...rig.says('throttled-for-7-seconds', request), delayMs: 20 });
+    server.reply = (request) => ({ ...rig.says('throttled-for-7-seconds', request), delayMs: 200 });
     const first = connector.send(message(), OPEN);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until('it is under way', () => server.requests.length === 1);
     const waiting = connector.send(message(), OPEN);
     expect(await first).toMatchObject({ kind: 'throttled' });
     expect(await waiting).toMatchObject({ kind: 'not-sent', inData: false });
@@ -250,6 +252,22 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
       return { ...reply, headers: {}, json: {} };
     };
     expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'accepted', providerMessageId: null });
+  });
+
+  test('the Message-ID finally used is told where it is not ours', async () => {
+    const finallyUsed = async (id: string) => {
+      const { server, connector } = await begin(rig);
+      server.reply = (request) => rig.says('accepted', request, id);
+      const outcome = await connector.send(message(), OPEN);
+      return outcome.kind === 'accepted' ? outcome.messageId : outcome;
+    };
+    const own = `${CORRELATION}@acme.example`;
+    // SES replaces it; Mailgun says which one it took; SendGrid and Postmark keep what they are given.
+    const told = {
+      SES: { '0107-abc': '0107-abc@eu-central-1.amazonses.com' },
+      Mailgun: { [own]: undefined, '2026.1@mg.acme.example': '2026.1@mg.acme.example', 'no id': undefined },
+    }[rig.name] ?? { 'x-1': undefined };
+    for (const [id, used] of Object.entries(told)) expect(await finallyUsed(id)).toBe(used);
   });
 
   test('attachments arrive octet by octet', async () => {
@@ -314,7 +332,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     };
     const all = Array.from({ length: 120 }, (_, index) => connector.send(message({ deliveryId: `d${index}` }), OPEN));
     await new Promise((resolve) => setTimeout(resolve, 30));
-    await connector.close(2_000);
+    await connector.close(20_000);
     const kinds = new Set((await Promise.all(all)).map((outcome) => outcome.kind));
     expect(most).toBeLessThanOrEqual(2);
     expect(kinds.has('accepted')).toBe(true);
@@ -325,9 +343,9 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
 
   test('a provider that fails is left alone for a while, then asked with one message', async () => {
     const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1, pauseMs: 1_000 } });
-    server.reply = (request) => ({ ...rig.says('broken', request), delayMs: 20 });
+    server.reply = (request) => ({ ...rig.says('broken', request), delayMs: 200 });
     const first = connector.send(message(), OPEN);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until('it is under way', () => server.requests.length === 1);
     const waiting = connector.send(message(), OPEN);
     expect(await first).toMatchObject({ kind: 'unknown' });
     expect(await waiting).toMatchObject({ kind: 'unavailable', cause: 'protocol' });
@@ -509,7 +527,8 @@ describe('looking up what is unknown', () => {
       expect(Number(asked.get('begin'))).toBeLessThan(1_700_000_000);
       return { status: 200, json: { items: [event('accepted', 'another'), event('accepted', CORRELATION)] } };
     };
-    expect(await connector.lookup?.(query)).toEqual({ found: true, providerMessageId: 'mg-1@acme.example' });
+    const replaced = 'mg-1@acme.example';
+    expect(await connector.lookup?.(query)).toEqual({ found: true, providerMessageId: replaced, messageId: replaced });
     server.reply = () => ({
       status: 200,
       json: { items: [event('accepted', 'another'), event('rejected', CORRELATION)] },

@@ -8,14 +8,14 @@ import { ConfigurationError, readConfiguration } from '../platform/config';
 import { Keyring, randomToken } from '../platform/crypto';
 import { uuidv7 } from '../platform/ids';
 import { hashPassword } from '../platform/passwords';
-import { changed, Database, many, sql } from '../platform/postgres';
+import { changed, Database, many, type Statement, sql } from '../platform/postgres';
 
 const USAGE = `Usage:
   npm run admin -- create-owner --email ada@example.com --name "Ada" [--workspace "Acme" --time-zone Europe/Berlin]
       Makes a person (or takes the one with this address) and, with --workspace, a workspace that they own.
       The password is read from standard input; an empty line generates one, which is shown once.
   npm run admin -- rotate-keys
-      Seals the providers' credentials again with the newest key of SALLY_SECRETS. Run it after adding a key in
+      Seals the credentials of providers and dedicated IPs again with the newest key of SALLY_SECRETS. Run it after adding a key in
       front; when it has run, links and sessions still need the older keys (docs/operations.md).
 
 Needs DATABASE_URL_WORKER, SALLY_SECRETS and SALLY_SUPPRESSION_KEY in the environment.`;
@@ -85,9 +85,20 @@ export async function createOwner(
 
 /** Seals every credential that an older key sealed with the current one. Returns how many were changed. */
 export async function rotateKeys(db: Database, keyring: Keyring): Promise<{ rotated: number; unreadable: string[] }> {
+  const providers = await rotateTable(db, keyring, 'provider', sql`providers`);
+  const ips = await rotateTable(db, keyring, 'dedicated-ip', sql`dedicated_ips`);
+  return { rotated: providers.rotated + ips.rotated, unreadable: [...providers.unreadable, ...ips.unreadable] };
+}
+
+async function rotateTable(
+  db: Database,
+  keyring: Keyring,
+  entityType: 'provider' | 'dedicated-ip',
+  table: Statement,
+): Promise<{ rotated: number; unreadable: string[] }> {
   const rows = await many<{ workspace_id: string; id: string; credentials: Buffer }>(
     db,
-    sql`SELECT workspace_id, id, credentials FROM providers WHERE credentials IS NOT NULL`,
+    sql`SELECT workspace_id, id, credentials FROM ${table} WHERE credentials IS NOT NULL`,
   );
   let rotated = 0;
   const unreadable: string[] = [];
@@ -102,10 +113,10 @@ export async function rotateKeys(db: Database, keyring: Keyring): Promise<{ rota
       // Only if nobody has stored new credentials in between.
       const replaced = await changed(
         tx,
-        sql`UPDATE providers SET credentials = ${keyring.seal('credentials', plaintext)}
+        sql`UPDATE ${table} SET credentials = ${keyring.seal('credentials', plaintext)}
             WHERE workspace_id = ${row.workspace_id} AND id = ${row.id} AND credentials = ${row.credentials}`,
       );
-      const entity = { action: 'provider.rotate-key', entityType: 'provider', entityId: row.id };
+      const entity = { action: `${entityType}.rotate-key`, entityType, entityId: row.id };
       if (replaced) await writeAudit(tx, { workspaceId: row.workspace_id, actor: { type: 'system' }, ...entity });
       return replaced;
     });

@@ -10,8 +10,10 @@ import {
   expireRows,
   finaliseUnconfirmed,
   openJobs,
+  resolveUnaligned,
   WATCHDOG_PROCESS,
 } from '../../db/delivery/watchdog';
+import { alertEarlyQuotasAnywhere } from '../../db/journeys';
 import { campaignRunWorkflow } from '../../domain/campaigns/contract';
 import { optInWorkflow } from '../../domain/consent/contract';
 import {
@@ -72,6 +74,8 @@ export function createDeliveryControlActivities(deps: ActivityDependencies) {
       report.settledByPolicy = await finaliseUnconfirmed(db);
       report.toLookUp = (await rowsToLookUp(db, LOOKUP_TYPES, 1)).length;
       await alertLongWaiting(db);
+      await alertEarlyQuotasAnywhere(db);
+      await resolveUnaligned(db);
       for (const lane of await neglectedLanes(db, deps.config.WATCHDOG_SECONDS)) {
         await ensureWorkflow(deps.temporal, laneWorkflow(lane));
         report.lanes += 1;

@@ -4,6 +4,7 @@ import { claimSlot } from '../../db/delivery/claim';
 import type { ActiveStream, DueRow } from '../../db/delivery/read-ahead';
 import { nextOpening } from '../../domain/campaigns';
 import { type DrainShare, goesAlone, throttledGroupSize } from '../../domain/delivery';
+import type { RouteChoice } from '../../domain/senders';
 import { uuidv7 } from '../../platform/ids';
 import type { Candidate } from './candidate';
 import { type Claim, claimGroup } from './claim-group';
@@ -147,6 +148,7 @@ export class LaneDrain {
     const [row] = batch.rows;
     if (!row) return null;
     const choice = plan.choose({ deliveryId: row.id, mxGroup: row.mx_group }, performance.now());
+    this.noteAlignment(batch, choice);
     if (choice.kind === 'route') return { plan, ...choice };
     this.buffer.drop(batch);
     this.block(choice.retryInMs);
@@ -162,6 +164,7 @@ export class LaneDrain {
     let retryInMs = ASIDE_MS;
     for (const row of batch.rows) {
       const choice = plan.choose(this.process.directory.recipientOf(plan, row), now);
+      this.noteAlignment(batch, choice);
       if (choice.kind === 'none') {
         closed.push(row);
         retryInMs = Math.min(retryInMs, choice.retryInMs);
@@ -176,6 +179,12 @@ export class LaneDrain {
     this.buffer.split(batch, parts);
     this.buffer.setAside(closed, retryInMs);
     return null;
+  }
+
+  private noteAlignment(batch: Batch, choice: RouteChoice): void {
+    if (choice.kind === 'none' && choice.cause !== 'MISALIGNED') return;
+    const { directory } = this.process;
+    directory.noteAlignment(this.lane.workspaceId, batch.stream.id, batch.request, choice.kind === 'route');
   }
 
   /** How many messages the route can begin in a quarter of a second; 0 after waiting a little. */

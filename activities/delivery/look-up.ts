@@ -37,7 +37,7 @@ export async function lookUpUnconfirmed(deps: ActivityDependencies): Promise<Loo
       await noteLookup(deps.db, row);
       report.asked += 1;
       if (!evidence?.found) continue;
-      await settleFound(deps, row, evidence.providerMessageId);
+      await settleFound(deps, row, evidence);
       report.found += 1;
     }
   } finally {
@@ -64,7 +64,7 @@ async function ask(connector: Connector | null, row: UnknownRow): Promise<Eviden
 async function settleFound(
   deps: ActivityDependencies,
   row: UnknownRow,
-  providerMessageId: string | null,
+  { providerMessageId, messageId }: Extract<Evidence, { found: true }>,
 ): Promise<void> {
   await deps.db.transaction((tx) =>
     settleLate(tx, {
@@ -78,6 +78,7 @@ async function settleFound(
       actorId: null,
       processId: WATCHDOG_PROCESS,
       providerMessageId,
+      rfcMessageId: messageId === undefined ? null : `<${messageId}>`,
     }),
   );
 }

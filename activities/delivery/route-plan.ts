@@ -163,7 +163,7 @@ function makeWay(
   const host = fromEmail.slice(fromEmail.lastIndexOf('@') + 1);
   const domain = known.domains.get(host) ?? null;
   if (domain?.isPaused) return null;
-  const sender = ip === null ? provider : throughIp(provider, ip.egress);
+  const sender = ip === null ? provider : throughIp(provider, ip);
   const signsAs =
     sender.kind === 'provider' && sender.providerType === 'SMTP' ? (sender.settings.dkim?.domain ?? null) : null;
   return {
@@ -182,16 +182,20 @@ function makeWay(
 
 const throughIpMade = new WeakMap<Sender, Map<string, Sender>>();
 
-/** The provider as told to use one of its dedicated IPs; the same object for the same provider and egress. */
-function throughIp(provider: Sender, egress: Record<string, string | number>): Sender {
+/** The provider as told to use one of its dedicated IPs; the same object for the same provider, egress and log-in. */
+function throughIp(provider: Sender, { egress, credentials }: NonNullable<WayOut['ip']>): Sender {
   if (provider.kind === 'installation') return provider;
   const made = throughIpMade.get(provider) ?? new Map<string, Sender>();
   throughIpMade.set(provider, made);
-  const key = JSON.stringify(egress);
+  const key = JSON.stringify([egress, credentials]);
   const known = made.get(key);
   if (known) return known;
-  // Egress was checked against the provider's type: its keys are those of the settings.
-  const sender: Sender = { ...provider, settings: Object.assign({}, provider.settings, egress) } as Sender;
+  // Both were checked against the provider's type: their keys are those of its settings and credentials.
+  const sender: Sender = {
+    ...provider,
+    settings: Object.assign({}, provider.settings, egress),
+    credentials: Object.assign({}, provider.credentials, credentials),
+  } as Sender;
   made.set(key, sender);
   return sender;
 }

@@ -3,11 +3,19 @@ import { type BreakerRow, openBreakers } from '../../db/delivery/breakers';
 import type { RateLimit } from '../../db/delivery/capacity';
 import type { DueRow } from '../../db/delivery/read-ahead';
 import { loadThrottles } from '../../db/delivery/throttles';
-import { ensureRoute, loadSenders, loadWaysOut, type WaysOut } from '../../db/senders';
+import {
+  ensureRoute,
+  loadSenders,
+  loadWaysOut,
+  openIpCredentials,
+  raiseUnalignedAlert,
+  resolveUnalignedAlert,
+  type WaysOut,
+  zoneAndUnaligned,
+} from '../../db/senders';
 import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
 import { INSTALLATION_PROVIDER_ID, type PermittedSender, type RouteRecipient, type Sender } from '../../domain/senders';
 import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
-import { one, sql } from '../../platform/postgres';
 import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector, installationSmtp } from '../senders';
 import { MxGroups } from './mx-groups';
@@ -51,6 +59,8 @@ interface WorkspaceState {
   /** Those that are not closed. */
   breakers: readonly BreakerRow[];
   throttles: Map<string, Throttle>;
+  /** Open alerts about mail that has no aligned provider, by cause. */
+  unaligned: Set<string>;
   stateAt: number;
 }
 
@@ -162,6 +172,22 @@ export class SenderDirectory {
     this.exhausted.set(capKey(limit), performance.now() + Math.min(untilMidnight, 60_000));
   }
 
+  /** What the plan says about alignment: one alert while mail waits for want of it, resolved when it goes on. */
+  noteAlignment(workspaceId: string, streamId: string, request: RouteRequest, isAligned: boolean): void {
+    const open = this.workspaces.get(workspaceId)?.unaligned;
+    if (!open || (isAligned && open.size === 0)) return;
+    const domain = request.fromEmail.slice(request.fromEmail.lastIndexOf('@') + 1);
+    const cause = [streamId, domain, request.fixedProviderId ?? []].flat().join('/');
+    if (open.has(cause) !== isAligned) return;
+    if (isAligned) open.delete(cause);
+    else open.add(cause);
+    const { db, log } = this.deps;
+    const written = isAligned
+      ? resolveUnalignedAlert(db, workspaceId, cause)
+      : raiseUnalignedAlert(db, workspaceId, cause, { stream_id: streamId, from_domain: domain });
+    written.catch((error: unknown) => log.warn({ err: error }, 'an alert about alignment could not be written'));
+  }
+
   /** Breakers and throttles changed: look again at the next choice. */
   forget(workspaceId: string): void {
     const state = this.workspaces.get(workspaceId);
@@ -208,10 +234,7 @@ export class SenderDirectory {
   private connect(sender: Sender, ipId: string | null): Connector {
     const key = ipId === null ? sender.providerId : `${sender.providerId} ${ipId}`;
     // What an IP changes of the settings is part of what the connections are made for.
-    const version =
-      ipId === null || sender.kind === 'installation'
-        ? versionOf(sender)
-        : `${versionOf(sender)} ${JSON.stringify(sender.settings)}`;
+    const version = ipId === null ? versionOf(sender) : throughIpVersion(sender);
     const known = this.connections.get(key);
     if (known?.version === version) return known.connector;
     void known?.connector.close(60_000);
@@ -234,17 +257,21 @@ export class SenderDirectory {
         sendersAt: never,
         breakers: [],
         throttles: new Map(),
+        unaligned: new Set(),
         stateAt: never,
       };
       this.workspaces.set(workspaceId, state);
     }
     if (now - state.sendersAt > SENDERS_MS) {
       // The day of its caps begins at another moment when the workspace moves.
-      state.zone = await this.timeZone(workspaceId);
+      const { zone, unaligned } = await zoneAndUnaligned(this.deps.db, workspaceId);
+      state.zone = zone;
+      state.unaligned = new Set(unaligned);
       const [senders, waysOut] = await Promise.all([
         loadSenders(this.deps.db, workspaceId, this.deps.keyring, this.hasInstallationSender),
         loadWaysOut(this.deps.db, workspaceId),
       ]);
+      await openIpCredentials(this.deps.db, workspaceId, this.deps.keyring, waysOut);
       state.senders = senders;
       state.waysOut = waysOut;
       state.ways = new Map();
@@ -262,14 +289,6 @@ export class SenderDirectory {
     }
     return state;
   }
-
-  private async timeZone(workspaceId: string): Promise<string> {
-    const row = await one<{ time_zone: string }>(
-      this.deps.db,
-      sql`SELECT time_zone FROM workspaces WHERE id = ${workspaceId}`,
-    );
-    return row?.time_zone ?? 'UTC';
-  }
 }
 
 /** When the breakers of a provider and of this sender at it may be probed, in milliseconds; null = both are closed. */
@@ -283,6 +302,19 @@ function probeIn(breakers: readonly BreakerRow[], providerId: string, fromEmail:
 /** A cap as it is now: one that was raised is another. */
 function capKey({ kind, resourceId, limit }: CapacityLimit): string {
   return `${kind} ${resourceId} ${limit}`;
+}
+
+const throughIpVersions = new WeakMap<Sender, string>();
+
+/** Names a sender as told to use one of its IPs: settings and log-in are of the IP. Kept in memory only. */
+function throughIpVersion(sender: Sender): string {
+  if (sender.kind === 'installation') return versionOf(sender);
+  let version = throughIpVersions.get(sender);
+  if (version === undefined) {
+    version = `${versionOf(sender)} ${JSON.stringify([sender.settings, sender.credentials])}`;
+    throughIpVersions.set(sender, version);
+  }
+  return version;
 }
 
 /** Names a sender as it is now. The installation's connections are shared by all workspaces. */

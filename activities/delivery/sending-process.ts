@@ -174,6 +174,7 @@ export class SendingProcess {
       routeId: context.route.routeId,
       settlement,
       providerMessageId: outcome.kind === 'accepted' ? outcome.providerMessageId : null,
+      rfcMessageId: outcome.kind === 'accepted' && outcome.messageId !== undefined ? `<${outcome.messageId}>` : null,
       attempt: settlement.record
         ? {
             number: row.attempts + 1,

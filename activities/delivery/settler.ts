@@ -106,6 +106,8 @@ export class Settler {
         reason: row.settlement.reason,
         actorId: null,
         processId,
+        providerMessageId: row.providerMessageId,
+        rfcMessageId: row.rfcMessageId,
       }),
     );
   }

@@ -37,7 +37,8 @@ const create = defineRoute({
   tag: TAG,
   summary: 'Enrols contacts, or all present members of an audience',
   description:
-    'Nobody goes through a sequence twice: who was ever enrolled is left alone and counted. The first mail of ' +
+    'Nobody is in a sequence twice at a time, and who has gone through it comes back only as its `reenrol_after_days` ' +
+    'says: others are left alone and counted. The first mail of ' +
     '`contact_ids` goes at once if the window is open and the mailboxes have quota that is not reserved (a minute apart ' +
     'where one mailbox has several); members of an audience are spread over the window. An audience may have at most ' +
     `${MOST_MEMBERS} members.`,

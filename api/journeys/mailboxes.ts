@@ -12,6 +12,7 @@ import {
   updateMailbox,
   workspaceDate,
 } from '../../db/journeys';
+import { canonicalHash } from '../../domain/content';
 import { violatedConstraint } from '../../platform/postgres';
 import { invalidField, notFound, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
@@ -28,6 +29,7 @@ import {
   z,
 } from '../http/schemas';
 import { planSoon } from './plan-soon';
+import { sendWindow, shownWindow } from './schemas';
 
 const BASE = '/workspaces/{ws}/email-infrastructure';
 const PATH = `${BASE}/mailboxes`;
@@ -41,12 +43,17 @@ const fields = {
   reply_to: emailAddress.nullable(),
   provider_id: id.openapi({ description: 'The provider that its mail is sent through.' }),
   daily_quota: quota.openapi({ description: 'Mails a day, by the workspace’s local date.' }),
+  send_window: sendWindow.nullable().openapi({
+    description:
+      'When this mailbox sends, in the place of the windows of its sequences and of the contacts’ zones; its quota is ' +
+      'spread over it. null (default) = as the sequence says.',
+  }),
   is_active: z.boolean().openapi({ description: 'False: nothing is planned or sent; what is planned waits.' }),
 };
 
 const newMailbox = z
   .strictObject({ email: emailAddress, ...fields })
-  .partial({ display_name: true, reply_to: true, is_active: true });
+  .partial({ display_name: true, reply_to: true, send_window: true, is_active: true });
 const mailboxChange = z.strictObject(fields).partial();
 
 const units = {
@@ -63,6 +70,7 @@ const mailbox = z
     display_name: z.string(),
     reply_to: z.string().nullable(),
     provider_id: z.uuid(),
+    send_window: shownWindow.nullable(),
     is_active: z.boolean(),
     ...units,
     version: z.number().int(),
@@ -76,6 +84,7 @@ const schedule = z
     mailbox_id: z.uuid(),
     date: z.iso.date(),
     time_zone: z.string(),
+    send_window: shownWindow.nullable().openapi({ description: 'Its own; null = as its sequences say.' }),
     ...units,
     mails: z.array(
       z.object({
@@ -116,16 +125,17 @@ function unitsOf(row: Pick<MailboxRow, 'daily_quota' | 'used' | 'reserved'>) {
 }
 
 function show(row: MailboxRow) {
-  const { display_name, reply_to, provider_id, is_active, version } = row;
+  const { display_name, reply_to, provider_id, send_window, is_active, version } = row;
   return {
-    ...{ id: row.id, email: row.email, display_name, reply_to, provider_id, is_active, ...unitsOf(row), version },
+    ...{ id: row.id, email: row.email, display_name, reply_to, provider_id, send_window, is_active },
+    ...{ ...unitsOf(row), version },
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };
 }
 
-const audited = ({ display_name, reply_to, provider_id, daily_quota, is_active }: MailboxRow) => ({
-  ...{ display_name, reply_to, provider_id, daily_quota, is_active },
+const audited = ({ display_name, reply_to, provider_id, daily_quota, send_window, is_active }: MailboxRow) => ({
+  ...{ display_name, reply_to, provider_id, daily_quota, send_window, is_active },
 });
 
 async function requireMailbox(context: WorkspaceContext, mailboxId: string): Promise<MailboxRow> {
@@ -173,6 +183,7 @@ const create = defineRoute({
       replyTo: body.reply_to ?? null,
       providerId: body.provider_id,
       dailyQuota: body.daily_quota,
+      sendWindow: body.send_window ?? null,
       isActive: body.is_active ?? true,
     };
     const { tx, workspaceId, actor } = context;
@@ -228,7 +239,8 @@ const update = defineRoute({
   summary: 'Changes a mailbox',
   description:
     'A quota may be lowered below what is used or planned: nothing more is sent today than was begun or fits the new ' +
-    'quota, and the latest of what is planned waits for another slot. Honours If-Match.',
+    'quota, and the latest of what is planned waits for another slot. Another window gives planned mail other slots. ' +
+    'Honours If-Match.',
   access: 'workspace',
   permission: 'senders:write',
   params,
@@ -245,10 +257,13 @@ const update = defineRoute({
       replyTo: body.reply_to === undefined ? old.reply_to : body.reply_to,
       providerId: body.provider_id ?? old.provider_id,
       dailyQuota: body.daily_quota ?? old.daily_quota,
+      sendWindow: body.send_window === undefined ? old.send_window : body.send_window,
       isActive: body.is_active ?? old.is_active,
     };
     await updateMailbox(tx, workspaceId, mailbox_id, values).catch(refuse);
-    const keep = values.isActive ? Math.max(0, values.dailyQuota - old.used) : 0;
+    // Another window gives all that is planned other slots.
+    const staysOpen = canonicalHash(values.sendWindow) === canonicalHash(old.send_window);
+    const keep = values.isActive && staysOpen ? Math.max(0, values.dailyQuota - old.used) : 0;
     if (keep < old.reserved) await releasePlanned(tx, workspaceId, { mailboxId: mailbox_id, keep });
     const row = await requireMailbox(context, mailbox_id);
     await context.audit({
@@ -318,7 +333,7 @@ const showSchedule = defineRoute({
     const mails = await mailboxSchedule(tx, workspaceId, mailbox_id, date);
     const reserved = mails.filter((mail) => mail.status === 'QUEUED').length;
     const body = {
-      ...{ mailbox_id, date, time_zone: today.zone },
+      ...{ mailbox_id, date, time_zone: today.zone, send_window: row.send_window },
       ...unitsOf({ daily_quota: row.daily_quota, used: mails.length - reserved, reserved }),
       mails: mails.map(({ delivery_id, source_id, sequence_id, contact_id, step_number, status, reason, ...at }) => ({
         ...{ delivery_id, sequence_id, enrolment_id: source_id, contact_id, step_number, status, reason },

@@ -6,7 +6,7 @@ import { headerText, id, moment, plainText, z } from '../http/schemas';
 
 const key = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a key of lower-case letters, digits, _ and -');
 
-const sendWindow = z
+export const sendWindow = z
   .strictObject({
     start: z.string().max(5),
     end: z.string().max(5),
@@ -46,6 +46,17 @@ const fields = {
   several_per_day: z
     .boolean()
     .openapi({ description: 'Default false: a contact gets at most one mail of all sequences per local day.' }),
+  reenrol_after_days: z
+    .number()
+    .int()
+    .min(0)
+    .max(3_650)
+    .nullable()
+    .openapi({
+      description:
+        'How many days after the end of an enrolment the same person may be enrolled again; null (default) = never. ' +
+        'Nobody is in a sequence twice at a time.',
+    }),
   purpose: key,
   category: key.nullable(),
   goal_audience_id: id
@@ -67,20 +78,23 @@ export const newSequence = z.strictObject({
 export const sequenceChange = z.strictObject(fields).partial();
 export type SequenceInput = z.output<typeof sequenceChange>;
 
+export const shownWindow = z.object({
+  start: z.string(),
+  end: z.string(),
+  timezone: z.string(),
+  weekdays: z.array(z.number().int()).optional(),
+});
+
 export const sequenceDocument = z
   .object({
     id: z.uuid(),
     name: z.string(),
     description: z.string(),
     status: z.enum(SEQUENCE_STATUSES),
-    send_window: z.object({
-      start: z.string(),
-      end: z.string(),
-      timezone: z.string(),
-      weekdays: z.array(z.number().int()).optional(),
-    }),
+    send_window: shownWindow,
     use_contact_time_zone: z.boolean(),
     several_per_day: z.boolean(),
+    reenrol_after_days: z.number().int().nullable(),
     purpose: z.string(),
     category_id: z.uuid().nullable(),
     goal_audience_id: z.uuid().nullable(),
@@ -115,11 +129,19 @@ export const sequenceDocument = z
 
 export function showSequence(row: SequenceRow) {
   const { name, description, status, send_window, use_contact_time_zone, several_per_day, category_id } = row;
-  const { goal_audience_id, tracking, mailbox_ids, version } = row;
+  const { reenrol_after_days, goal_audience_id, tracking, mailbox_ids, version } = row;
   const count = (of: string) => row.enrolments[of] ?? 0;
   return {
     ...{ id: row.id, name, description, status, send_window, use_contact_time_zone, several_per_day },
-    ...{ purpose: row.purpose_key, category_id, goal_audience_id, tracking, mailbox_ids, steps: row.steps },
+    ...{
+      reenrol_after_days,
+      purpose: row.purpose_key,
+      category_id,
+      goal_audience_id,
+      tracking,
+      mailbox_ids,
+      steps: row.steps,
+    },
     enrolments: {
       active: count('ACTIVE'),
       completed: count('COMPLETED'),

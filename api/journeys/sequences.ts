@@ -50,6 +50,8 @@ async function valuesOf(
     sendWindow: window,
     useContactTimeZone: input.use_contact_time_zone ?? before?.use_contact_time_zone ?? true,
     severalPerDay: input.several_per_day ?? before?.several_per_day ?? false,
+    reenrolAfterDays:
+      input.reenrol_after_days === undefined ? (before?.reenrol_after_days ?? null) : input.reenrol_after_days,
     purposeId,
     categoryId: input.category === undefined ? (before?.category_id ?? null) : found.categoryId,
     goalAudienceId: goal === undefined ? (before?.goal_audience_id ?? null) : goal,

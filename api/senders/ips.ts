@@ -1,5 +1,17 @@
-import { deleteIp, findIp, findProvider, type IpRow, insertIp, listIps, lockIp, updateIp } from '../../db/senders';
-import { type Egress, parseEgress } from '../../domain/senders';
+import {
+  deleteIp,
+  findIp,
+  findProvider,
+  hurryProbe,
+  type IpRow,
+  insertIp,
+  listIps,
+  lockIp,
+  resolveCredentialsAlert,
+  sealCredentials,
+  updateIp,
+} from '../../db/senders';
+import { type Egress, type IpCredentials, parseEgress } from '../../domain/senders';
 import { violatedConstraint } from '../../platform/postgres';
 import { invalidField, notFound, Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
@@ -23,10 +35,17 @@ async function requireLocked(context: WorkspaceContext, wanted: string, ifMatch:
 }
 
 /** The egress in the words of the provider's type; 422 for what that type does not know. */
-async function egressOf(context: WorkspaceContext, providerId: string, given: unknown): Promise<Egress> {
+async function egressOf(
+  context: WorkspaceContext,
+  providerId: string,
+  { egress, hasCredentials }: { egress: unknown; hasCredentials: boolean },
+): Promise<Egress> {
   const provider = await findProvider(context.tx, context.workspaceId, providerId);
   if (!provider) throw invalidField('provider_id', 'No provider with this id exists.');
-  const parsed = parseEgress(provider.provider_type, given);
+  if (hasCredentials && provider.provider_type !== 'SMTP') {
+    throw invalidField('credentials', 'Only IPs of SMTP relays have a log-in of their own.');
+  }
+  const parsed = parseEgress(provider.provider_type, egress, hasCredentials);
   if (!parsed.ok) {
     const path = parsed.field === '' ? 'egress' : `egress/${parsed.field}`;
     throw invalidField(path, `For a provider of type ${provider.provider_type}: ${parsed.message}`);
@@ -34,9 +53,14 @@ async function egressOf(context: WorkspaceContext, providerId: string, given: un
   return parsed.egress;
 }
 
+/** Undefined keeps what is stored, null removes it. */
+function sealed(context: WorkspaceContext, credentials: IpCredentials | null | undefined): Buffer | null | undefined {
+  return credentials && sealCredentials(context.deps.keyring, credentials);
+}
+
 function audited(row: IpRow) {
-  const { provider_id, ip_address, hostname, egress, status, daily_limit } = row;
-  return { provider_id, ip_address, hostname, egress, status, daily_limit };
+  const { provider_id, ip_address, hostname, egress, has_credentials, status, daily_limit } = row;
+  return { provider_id, ip_address, hostname, egress, has_credentials, status, daily_limit };
 }
 
 const createIp = defineRoute({
@@ -56,7 +80,11 @@ const createIp = defineRoute({
       providerId: body.provider_id,
       ipAddress: body.ip_address,
       hostname: body.hostname ?? null,
-      egress: await egressOf(context, body.provider_id, body.egress),
+      egress: await egressOf(context, body.provider_id, {
+        egress: body.egress ?? {},
+        hasCredentials: (body.credentials ?? null) !== null,
+      }),
+      credentials: sealed(context, body.credentials),
       status: body.status ?? 'ACTIVE',
       dailyLimit: body.daily_limit ?? null,
       createdBy: actor.userId,
@@ -115,15 +143,26 @@ const updateIpRoute = defineRoute({
   async handle(context, { params: { dedicated_ip_id }, body, ifMatch }) {
     const { tx, workspaceId } = context;
     const old = await requireLocked(context, dedicated_ip_id, ifMatch);
+    const hasCredentials = body.credentials === undefined ? old.has_credentials : body.credentials !== null;
+    const egress = body.egress ?? old.egress;
     await updateIp(tx, workspaceId, old.id, {
       hostname: body.hostname === undefined ? old.hostname : body.hostname,
-      egress: body.egress ? await egressOf(context, old.provider_id, body.egress) : old.egress,
+      egress: await egressOf(context, old.provider_id, { egress, hasCredentials }),
+      credentials: sealed(context, body.credentials),
       status: body.status ?? old.status,
       dailyLimit: body.daily_limit === undefined ? old.daily_limit : body.daily_limit,
     });
     const row = await findIp(tx, workspaceId, old.id);
     if (!row) throw new Error('a dedicated IP is gone');
-    const change = { old: audited(old), new: audited(row) };
+    if (body.credentials !== undefined) {
+      // Whether the new ones can be opened is looked at by whoever sends.
+      await resolveCredentialsAlert(tx, workspaceId, `${old.provider_id}/${old.id}`);
+    }
+    if (body.egress || body.credentials !== undefined) await hurryProbe(tx, workspaceId, old.provider_id);
+    const change = {
+      old: audited(old),
+      new: { ...audited(row), ...(body.credentials ? { credentials: 'changed' } : {}) },
+    };
     await context.audit({ action: 'dedicated-ip.update', entityType: 'dedicated-ip', entityId: old.id, ...change });
     await wakeWaitingMail(context);
     return { status: 200, body: showIp(row), version: row.version };
@@ -149,6 +188,7 @@ const deleteIpRoute = defineRoute({
       if (violatedConstraint(error) !== 'sending_pool_members_ip') throw error;
       throw new Problem('conflict', 'The IP is in a pool. Take it out of it first, or set status to PAUSED.');
     });
+    await resolveCredentialsAlert(context.tx, context.workspaceId, `${old.provider_id}/${old.id}`);
     await context.audit({
       action: 'dedicated-ip.delete',
       entityType: 'dedicated-ip',

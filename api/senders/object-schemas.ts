@@ -1,7 +1,7 @@
 import type { DomainRow, IdentityRow, IpRow, PoolRow } from '../../db/senders';
 import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
 import { headerTextProblem } from '../../domain/content';
-import { ROUTING_STRATEGIES } from '../../domain/senders';
+import { ipCredentials, ROUTING_STRATEGIES } from '../../domain/senders';
 import { emailAddress, headerText, id, moment, plainText, z } from '../http/schemas';
 
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
@@ -121,15 +121,23 @@ export function showIdentity(row: IdentityRow): z.input<typeof identityDocument>
 
 const egress = z.record(z.string().max(50), z.union([z.string().max(253), z.number()])).openapi({
   description:
-    'What makes the provider use this IP, in the place of its own settings: SMTP `host` or `port`; SES ' +
+    'What makes the provider use this IP, in the place of its own settings: SMTP `host` or `port` (or `credentials` ' +
+    'beside it); SES ' +
     '`configuration_set`; SendGrid and Mailgun `ip_pool`; Postmark `message_stream`.',
   example: { port: 2526 },
 });
 const ipStatus = z.enum(['PAUSED', 'WARMING', 'ACTIVE']);
 
+const ipLogin = ipCredentials.nullable().openapi({
+  description:
+    'A log-in of this IP, in the place of its provider’s: many relays choose the IP by user. SMTP only; sealed, and ' +
+    'never shown again. null = the provider’s own.',
+});
+
 const ipFields = {
   hostname: lowered(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be a host name').nullable(),
   egress,
+  credentials: ipLogin,
   status: ipStatus,
   daily_limit: dailyLimit,
 };
@@ -138,7 +146,6 @@ export const newIp = z.strictObject({
   ...z.object(ipFields).partial().shape,
   provider_id: id,
   ip_address: z.union([z.ipv4(), z.ipv6()], { error: 'must be an IPv4 or IPv6 address' }),
-  egress,
 });
 export const ipChange = z.strictObject(ipFields).partial();
 
@@ -149,6 +156,7 @@ export const ipDocument = z
     ip_address: z.string(),
     hostname: z.string().nullable().openapi({ description: 'Its PTR record.' }),
     egress,
+    has_credentials: z.boolean().openapi({ description: 'Whether it logs in as a user of its own.' }),
     status: ipStatus,
     daily_limit: z.int().nullable(),
     health_score: z.number().nullable().openapi({ description: '0 to 100; null until it is measured.' }),

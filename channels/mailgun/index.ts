@@ -70,7 +70,7 @@ class MailgunApi implements ProviderApi {
       headers: { ...this.authorization(), 'Content-Type': form.contentType },
       body: () => form.body,
     });
-    return [exchange.kind === 'answer' ? outcomeOf(exchange.answer) : outcomeWithoutAnswer(exchange)];
+    return [exchange.kind === 'answer' ? outcomeOf(exchange.answer, message) : outcomeWithoutAnswer(exchange)];
   }
 
   /** Asks for the sending domain; it must be active. */
@@ -103,7 +103,8 @@ class MailgunApi implements ProviderApi {
     const own = page.data.items.find((event) => event['user-variables']?.sally === query.correlation);
     // "rejected": Mailgun refused what it had answered for; it is not on its way.
     if (!own || own.event === 'rejected') return { found: false };
-    return { found: true, providerMessageId: own.message?.headers?.['message-id'] ?? null };
+    const id = own.message?.headers?.['message-id'] ?? null;
+    return { found: true, providerMessageId: id, ...replaced(id, query.correlation) };
   }
 
   private below(path: string): URL {
@@ -139,14 +140,19 @@ function multipart(fields: Record<string, string>, message: Buffer): { contentTy
 
 const queued = z.object({ id: z.string() });
 
-function outcomeOf(answer: HttpAnswer): SendOutcome {
+/** Mailgun's id of a message is its Message-ID. It keeps the one in the MIME it gets; one of its own is finally used. */
+function replaced(id: string | null, correlation: string): { messageId?: string } {
+  return id === null || id.startsWith(`${correlation}@`) || !/^[^\s<>@]+@[^\s<>@]+$/.test(id) ? {} : { messageId: id };
+}
+
+function outcomeOf(answer: HttpAnswer, { correlation }: OutgoingMessage): SendOutcome {
   const { status } = answer;
   const reply = replyOf(answer);
   if (status === 200) {
     const parsed = queued.safeParse(jsonOf(answer));
     // The id as it stands in events and headers: without angle brackets.
     const id = parsed.success ? parsed.data.id.replace(/^<|>$/g, '') : null;
-    return { kind: 'accepted', providerMessageId: id, reply: `HTTP ${status}` };
+    return { kind: 'accepted', providerMessageId: id, reply: `HTTP ${status}`, ...replaced(id, correlation) };
   }
   if (status === 400) {
     if (/\bto\b'?"? parameter is not a valid address/i.test(reply)) return refused('address', status, reply);

@@ -120,7 +120,7 @@ class PostmarkApi implements ProviderApi {
       ...(parts.html !== null && { HtmlBody: parts.html }),
       Headers: [
         ['Message-ID', `<${parts.messageId}>`] as const,
-        // Without it Postmark replaces the Message-ID.
+        // Without it Postmark puts {its MessageID}@mtasv.net in the place of ours.
         ['X-PM-KeepID', 'true'] as const,
         ...parts.headers,
       ].map(([name, value]) => ({ Name: name, Value: value })),

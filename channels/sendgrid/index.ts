@@ -92,6 +92,7 @@ class SendgridApi implements ProviderApi {
         ...(parts.text === null ? [] : [{ type: 'text/plain', value: parts.text }]),
         ...(parts.html === null ? [] : [{ type: 'text/html', value: parts.html }]),
       ],
+      // Not among the header fields that SendGrid reserves for itself (API reference, Mail Send, "headers"): ours stands.
       headers: { 'Message-ID': `<${parts.messageId}>`, ...Object.fromEntries(parts.headers) },
       ...(parts.attachments.length > 0 && {
         attachments: parts.attachments.map(({ fileName, contentType, content }) => ({

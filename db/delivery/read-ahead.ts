@@ -76,8 +76,8 @@ const SOURCE_FILTER = {
   enrolment: 'true',
 };
 
-// Where the provider replaced the Message-ID, replies refer to the one that was finally used: Amazon SES makes one of
-// the id that it answers with and its region.
+// Where the provider replaced the Message-ID, replies refer to the one that was finally used. Rows that Amazon SES took
+// before that was stored: it makes one of the id that it answers with and its region.
 const MAILBOX_COLUMNS = `,
       (SELECT jsonb_build_object('id', b.id, 'email', b.email, 'name', b.display_name, 'reply_to', b.reply_to, 'provider_id', b.provider_id)
        FROM mailboxes b WHERE b.workspace_id = d.workspace_id AND b.id = d.mailbox_id) AS mailbox,

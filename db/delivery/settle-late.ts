@@ -14,8 +14,10 @@ export interface LateTruth {
   outcome: 'SENT' | 'FAILED' | 'QUEUED';
   reason: string | null;
   actorId: string | null;
-  /** The provider's own name of the message, where evidence tells it. */
+  /** The provider's own name of the message, where a reply or evidence tells it. */
   providerMessageId?: string | null;
+  /** The Message-ID header finally used, with angle brackets; absent or null = ours stands. */
+  rfcMessageId?: string | null;
   /** Process whose counter row takes the change. */
   processId: string;
 }
@@ -68,6 +70,7 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
       cap_date = CASE WHEN ${returns} THEN NULL WHEN ${retaken.length > 0} THEN sally_now()::date ELSE cap_date END,
       claim_id = CASE WHEN ${row.status} = 'QUEUED' THEN ${truth.claimId} ELSE claim_id END,
       provider_message_id = coalesce(${truth.providerMessageId ?? null}, provider_message_id),
+      rfc_message_id = coalesce(${truth.rfcMessageId ?? null}, rfc_message_id),
       sent_at = CASE WHEN ${status} = 'SENT' THEN sally_now() END
     WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}`);
   if (status === 'QUEUED') await tx.query(sql`UPDATE streams SET idle = false WHERE id = ${row.stream_id} AND idle`);

@@ -15,6 +15,8 @@ export interface RowSettlement {
   routeId: string;
   settlement: Settlement;
   providerMessageId: string | null;
+  /** The Message-ID header finally used, with angle brackets; absent or null = ours stands. */
+  rfcMessageId?: string | null;
   /** For delivery_attempts: what the server said, with addresses struck out. */
   attempt: { number: number; smtpCode: number | null; enhancedCode: string | null; diagnostic: string } | null;
   /** Units to give back when the row returns to the queue. */
@@ -70,9 +72,11 @@ export async function settleRows(db: Database, processId: string, rows: RowSettl
           not_before = CASE WHEN v.status = 'QUEUED' THEN sally_now() + v.delay_ms * interval '1 millisecond' ELSE d.not_before END,
           sent_at = CASE WHEN v.status = 'SENT' THEN sally_now() END,
           provider_message_id = coalesce(v.provider_message_id, d.provider_message_id),
+          rfc_message_id = coalesce(v.rfc_message_id, d.rfc_message_id),
           cap_date = CASE WHEN v.status IN ('QUEUED', 'CANCELLED') THEN NULL ELSE d.cap_date END
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::smallint[], $7::smallint[], $8::float8[], $9::text[])
-          AS v (source_id, id, claim_id, status, reason, burnt, data_drops, delay_ms, provider_message_id)
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::smallint[], $7::smallint[], $8::float8[], $9::text[],
+          $10::text[])
+          AS v (source_id, id, claim_id, status, reason, burnt, data_drops, delay_ms, provider_message_id, rfc_message_id)
         WHERE d.source_id = v.source_id AND d.id = v.id AND d.claim_id = v.claim_id AND d.status = 'SENDING'
         RETURNING d.id`,
       values: [
@@ -85,6 +89,7 @@ export async function settleRows(db: Database, processId: string, rows: RowSettl
         rows.map((row) => row.settlement.dataDrops),
         rows.map((row) => row.settlement.delayMs),
         rows.map((row) => row.providerMessageId),
+        rows.map((row) => row.rfcMessageId ?? null),
       ],
     });
     const done = new Set(settled.map((row) => row.id));
@@ -133,9 +138,10 @@ async function settleAccepted(db: Database, processId: string, rows: RowSettleme
     text: `
       WITH sent AS (
         UPDATE deliveries d SET status = 'SENT', reason = NULL, data_drops = 0, sent_at = sally_now(),
-          provider_message_id = coalesce(v.provider_message_id, d.provider_message_id)
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
-          AS v (source_id, id, claim_id, provider_message_id, claimed_at)
+          provider_message_id = coalesce(v.provider_message_id, d.provider_message_id),
+          rfc_message_id = coalesce(v.rfc_message_id, d.rfc_message_id)
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $7::text[])
+          AS v (source_id, id, claim_id, provider_message_id, claimed_at, rfc_message_id)
         WHERE d.source_id = v.source_id AND d.id = v.id AND d.claim_id = v.claim_id AND d.status = 'SENDING'
         RETURNING d.id, d.workspace_id, d.stream_id, d.claim_id, v.claimed_at),
       grouped AS (
@@ -157,6 +163,7 @@ async function settleAccepted(db: Database, processId: string, rows: RowSettleme
       rows.map((row) => row.providerMessageId),
       rows.map((row) => row.claimedAt),
       processId,
+      rows.map((row) => row.rfcMessageId ?? null),
     ],
   });
   const done = new Set(settled.map((row) => row.id));

@@ -105,6 +105,15 @@ export async function alertLongWaiting(db: Database): Promise<void> {
         AND a.cause = s.id::text AND a.resolved_at IS NULL)`);
 }
 
+/** Alerts about From addresses without an aligned provider, when nothing of what waited for one is left. */
+export async function resolveUnaligned(db: Database): Promise<void> {
+  await db.query(sql`
+    UPDATE alerts a SET resolved_at = sally_now()
+    WHERE a.kind = 'sender-unaligned' AND a.resolved_at IS NULL AND NOT EXISTS (
+      SELECT 1 FROM streams s JOIN deliveries d ON d.lane_id = s.lane_id AND d.stream_id = s.id AND d.status = 'QUEUED'
+      WHERE s.id = (a.details->>'stream_id')::uuid AND s.state <> 'CANCELLED')`);
+}
+
 /** Makes the partitions of this and the next five months; returns how many were missing. */
 export async function ensurePartitions(db: Database): Promise<number> {
   const row = await one<{ made: number }>(db, sql`SELECT sally_ensure_partitions(sally_now(), 6) AS made`);

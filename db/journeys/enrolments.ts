@@ -1,5 +1,5 @@
 import type { EnrolmentStatus } from '../../domain/journeys';
-import { many, one, type Queryable, sql } from '../../platform/postgres';
+import { many, one, type Queryable, type Statement, sql } from '../../platform/postgres';
 
 export interface EnrolmentRow {
   id: string;
@@ -67,8 +67,20 @@ export async function unknownContacts(db: Queryable, workspaceId: string, ids: r
 export type Enrolled = { contactIds: readonly string[] } | { audienceId: string };
 
 /**
- * Enrols everybody who is not in the sequence yet, whatever became of an earlier enrolment; returns the new ones'
- * ids. The first step is due at once, if it waits no days.
+ * Whether somebody may be enrolled: who is in the sequence may not; who has gone through it, if it lets people come back
+ * and its days since the last end have passed. `s` is the sequence, `contactId` an SQL expression.
+ */
+export function mayBeEnrolled(contactId: Statement): Statement {
+  return sql`NOT EXISTS (
+    SELECT 1 FROM sequence_enrolments x WHERE x.workspace_id = s.workspace_id AND x.sequence_id = s.id
+      AND x.contact_id = ${contactId}
+      AND (x.status = 'ACTIVE' OR s.reenrol_after_days IS NULL
+        OR x.ended_at > sally_now() - s.reenrol_after_days * interval '1 day'))`;
+}
+
+/**
+ * Enrols everybody who may be; returns the new ones' ids. The first step is due at once, if it waits no days. The caller
+ * holds the sequence, so that nobody is enrolled twice by two requests.
  */
 export async function enrol(
   tx: Queryable,
@@ -95,8 +107,9 @@ export async function enrol(
         JOIN sequences s ON s.workspace_id = ${workspaceId} AND s.id = ${sequenceId}
         JOIN sequence_steps n ON n.workspace_id = s.workspace_id AND n.sequence_id = s.id AND n.step_number = 1
         CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN s.use_contact_time_zone THEN c.time_zone END, s.send_window->>'timezone') AS zone) AS z
+        WHERE ${mayBeEnrolled(sql`w.contact_id`)}
         ORDER BY w.position
-        ON CONFLICT ON CONSTRAINT sequence_enrolments_once DO NOTHING
+        ON CONFLICT (workspace_id, sequence_id, contact_id) WHERE status = 'ACTIVE' DO NOTHING
         RETURNING id, contact_id`,
   );
 }

@@ -2,6 +2,7 @@ import type { SendWindow } from '../../domain/campaigns';
 import type { ForecastEnrolment } from '../../domain/journeys';
 import { canonicalTimeZone } from '../../domain/shared/zones';
 import { many, type Queryable, sql } from '../../platform/postgres';
+import { mayBeEnrolled } from './enrolments';
 
 interface ForecastRow extends Record<string, unknown> {
   id: string;
@@ -48,9 +49,8 @@ export async function forecastInput(
     WHERE e.workspace_id = ${workspaceId} AND e.status = 'ACTIVE'`;
   const hypothetical = sql`
     SELECT m.contact_id, ${of.sequenceId}::uuid, m.contact_id, sally_now(), sally_now(), 0::smallint, NULL::uuid, NULL, NULL::timestamptz, false
-    FROM audience_members m
-    WHERE m.workspace_id = ${workspaceId} AND m.audience_id = ${of.audienceId}::uuid AND NOT EXISTS (
-      SELECT 1 FROM sequence_enrolments x WHERE x.workspace_id = m.workspace_id AND x.sequence_id = ${of.sequenceId} AND x.contact_id = m.contact_id)`;
+    FROM audience_members m JOIN sequences s ON s.workspace_id = m.workspace_id AND s.id = ${of.sequenceId}
+    WHERE m.workspace_id = ${workspaceId} AND m.audience_id = ${of.audienceId}::uuid AND ${mayBeEnrolled(sql`m.contact_id`)}`;
   const rows = await many<ForecastRow & { consented: boolean }>(
     tx,
     sql`SELECT e.*, s.send_window, s.use_contact_time_zone, s.several_per_day, c.time_zone AS contact_zone,

@@ -1,4 +1,5 @@
 /** Mailboxes, sequences, enrolments and their plan as stored. */
+export { alertEarlyQuotasAnywhere } from './early-quota';
 export * from './enrolments';
 export * from './forecast';
 export * from './mailboxes';

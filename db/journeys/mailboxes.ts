@@ -1,3 +1,4 @@
+import type { SendWindow } from '../../domain/campaigns';
 import { many, one, type Queryable, sql } from '../../platform/postgres';
 
 /** A mailbox with its day: units of the workspace's local date. */
@@ -8,6 +9,8 @@ export interface MailboxRow {
   reply_to: string | null;
   provider_id: string;
   daily_quota: number;
+  /** In the place of the windows of its sequences; null = theirs. */
+  send_window: SendWindow | null;
   is_active: boolean;
   /** Mails of today that were begun: accepted, refused, or not known. */
   used: number;
@@ -22,7 +25,7 @@ export interface MailboxRow {
 export const HOLDS_UNIT = sql`d.status <> 'CANCELLED' AND NOT (d.status = 'FAILED' AND d.claim_id IS NULL)`;
 
 const SELECT_MAILBOX = sql`
-  SELECT b.id, b.email, b.display_name, b.reply_to, b.provider_id, b.daily_quota, b.is_active,
+  SELECT b.id, b.email, b.display_name, b.reply_to, b.provider_id, b.daily_quota, b.send_window, b.is_active,
     units.used, units.reserved, b.version, b.created_at, b.updated_at
   FROM mailboxes b
   JOIN workspaces w ON w.id = b.workspace_id
@@ -70,6 +73,7 @@ export interface MailboxValues {
   replyTo: string | null;
   providerId: string;
   dailyQuota: number;
+  sendWindow: SendWindow | null;
   isActive: boolean;
 }
 
@@ -83,9 +87,9 @@ export async function insertMailbox(
 ): Promise<string> {
   const row = await one<{ id: string }>(
     tx,
-    sql`INSERT INTO mailboxes (workspace_id, email, display_name, reply_to, provider_id, daily_quota, is_active, created_by)
+    sql`INSERT INTO mailboxes (workspace_id, email, display_name, reply_to, provider_id, daily_quota, send_window, is_active, created_by)
         VALUES (${workspaceId}, ${email}, ${values.displayName}, ${values.replyTo}, ${values.providerId},
-          ${values.dailyQuota}, ${values.isActive}, ${createdBy}) RETURNING id`,
+          ${values.dailyQuota}, ${values.sendWindow && JSON.stringify(values.sendWindow)}, ${values.isActive}, ${createdBy}) RETURNING id`,
   );
   if (!row) throw new Error('a mailbox could not be made');
   return row.id;
@@ -99,7 +103,7 @@ export async function updateMailbox(
 ): Promise<void> {
   await tx.query(sql`
     UPDATE mailboxes SET display_name = ${values.displayName}, reply_to = ${values.replyTo}, provider_id = ${values.providerId},
-      daily_quota = ${values.dailyQuota}, is_active = ${values.isActive}, version = version + 1, updated_at = sally_now()
+      daily_quota = ${values.dailyQuota}, send_window = ${values.sendWindow && JSON.stringify(values.sendWindow)}, is_active = ${values.isActive}, version = version + 1, updated_at = sally_now()
     WHERE workspace_id = ${workspaceId} AND id = ${id}`);
 }
 

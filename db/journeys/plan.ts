@@ -5,6 +5,7 @@ import {
   localDay,
   type NoSlotReason,
   PLAN_SEQUENCES_JOB,
+  type PlannedMailbox,
   planDay,
   type Slot,
 } from '../../domain/journeys';
@@ -107,7 +108,7 @@ export async function planWorkspace(
     day,
   );
   if (whole) {
-    await alertEarlyQuotas(tx, workspaceId, day);
+    await alertEarlyQuotas(tx, workspaceId);
     await noteJob(tx, workspaceId, result);
   }
   // Last, since a drain that goes to sleep waits for these rows.
@@ -148,10 +149,10 @@ async function releaseMissed(tx: Queryable, workspaceId: string): Promise<void> 
 }
 
 /** The mailboxes in use, with the units and slots that are taken on a date. */
-export async function mailboxesOfDay(tx: Queryable, workspaceId: string, date: string) {
-  return many<{ id: string; quota: number; taken: number; slots: Date[] }>(
+export async function mailboxesOfDay(tx: Queryable, workspaceId: string, date: string): Promise<PlannedMailbox[]> {
+  return many<PlannedMailbox & Record<string, unknown>>(
     tx,
-    sql`SELECT b.id, b.daily_quota AS quota, cardinality(units.slots) AS taken, units.slots
+    sql`SELECT b.id, b.daily_quota AS quota, b.send_window AS window, cardinality(units.slots) AS taken, units.slots
         FROM mailboxes b CROSS JOIN LATERAL (
           SELECT coalesce(array_agg(coalesce(d.sent_at, d.not_before)), '{}') AS slots FROM deliveries d
           WHERE d.mailbox_id = b.id AND d.mailbox_date = ${date} AND ${HOLDS_UNIT}) AS units

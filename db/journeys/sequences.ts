@@ -27,6 +27,8 @@ export interface SequenceRow {
   send_window: SendWindow;
   use_contact_time_zone: boolean;
   several_per_day: boolean;
+  /** Days after the end of an enrolment from which on the same person may be enrolled again; null = never. */
+  reenrol_after_days: number | null;
   purpose_id: string;
   purpose_key: string;
   category_id: string | null;
@@ -43,7 +45,7 @@ export interface SequenceRow {
 
 const SELECT_SEQUENCE = sql`
   SELECT s.id, s.name, s.description, s.status, s.stream_id, t.lane_id, s.send_window, s.use_contact_time_zone, s.several_per_day,
-    s.purpose_id, p.key AS purpose_key, s.category_id, s.goal_audience_id, s.tracking, s.authors,
+    s.reenrol_after_days, s.purpose_id, p.key AS purpose_key, s.category_id, s.goal_audience_id, s.tracking, s.authors,
     ARRAY(SELECT mailbox_id FROM sequence_mailboxes m WHERE m.workspace_id = s.workspace_id AND m.sequence_id = s.id
       ORDER BY mailbox_id) AS mailbox_ids,
     coalesce((SELECT jsonb_agg(jsonb_build_object('step_number', n.step_number, 'wait_days', n.wait_days, 'template_id', n.template_id,
@@ -94,6 +96,7 @@ export interface SequenceValues {
   sendWindow: SendWindow;
   useContactTimeZone: boolean;
   severalPerDay: boolean;
+  reenrolAfterDays: number | null;
   purposeId: string;
   categoryId: string | null;
   goalAudienceId: string | null;
@@ -115,9 +118,9 @@ export async function insertSequence(
           INSERT INTO streams (workspace_id, lane_id, source_type, state, priority)
           VALUES (${workspaceId}, ${laneId}, 'SEQUENCE', 'WAITING', ${SOURCES.SEQUENCE.priority}) RETURNING id)
         INSERT INTO sequences (workspace_id, name, description, stream_id, send_window, use_contact_time_zone, several_per_day,
-          purpose_id, category_id, goal_audience_id, tracking, authors, created_by)
+          reenrol_after_days, purpose_id, category_id, goal_audience_id, tracking, authors, created_by)
         SELECT ${workspaceId}, ${values.name}, ${values.description}, stream.id, ${JSON.stringify(values.sendWindow)},
-          ${values.useContactTimeZone}, ${values.severalPerDay}, ${values.purposeId}, ${values.categoryId},
+          ${values.useContactTimeZone}, ${values.severalPerDay}, ${values.reenrolAfterDays}, ${values.purposeId}, ${values.categoryId},
           ${values.goalAudienceId}, ${values.tracking}, ARRAY[${createdBy}]::uuid[], ${createdBy}
         FROM stream RETURNING id`,
   );
@@ -136,7 +139,7 @@ export async function updateSequence(
   await tx.query(sql`
     UPDATE sequences SET name = ${values.name}, description = ${values.description},
       send_window = ${JSON.stringify(values.sendWindow)}, use_contact_time_zone = ${values.useContactTimeZone},
-      several_per_day = ${values.severalPerDay}, purpose_id = ${values.purposeId}, category_id = ${values.categoryId},
+      several_per_day = ${values.severalPerDay}, reenrol_after_days = ${values.reenrolAfterDays}, purpose_id = ${values.purposeId}, category_id = ${values.categoryId},
       goal_audience_id = ${values.goalAudienceId}, tracking = ${values.tracking},
       authors = CASE WHEN ${author}::uuid IS NULL OR ${author}::uuid = ANY (authors) THEN authors ELSE authors || ${author}::uuid END,
       version = version + 1, updated_at = sally_now()

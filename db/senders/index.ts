@@ -1,3 +1,4 @@
+export { raiseUnalignedAlert, resolveCredentialsAlert, resolveUnalignedAlert, zoneAndUnaligned } from './alerts';
 export { beginCheckJob, createCheckJob, finishCheckJob, readCheckResult } from './checks';
 export {
   type DomainRow,
@@ -48,4 +49,4 @@ export {
   updateProvider,
 } from './providers';
 export { ensureRoute } from './routes';
-export { type DomainState, loadWaysOut, type WayOut, type WaysOut } from './ways';
+export { type DomainState, loadWaysOut, openIpCredentials, type WayOut, type WaysOut } from './ways';

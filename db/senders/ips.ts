@@ -10,6 +10,8 @@ export interface IpRow {
   ip_address: string;
   hostname: string | null;
   egress: Egress;
+  /** Whether it has a log-in of its own, which stays sealed. */
+  has_credentials: boolean;
   status: IpStatus;
   daily_limit: number | null;
   health_score: number | null;
@@ -18,7 +20,8 @@ export interface IpRow {
   updated_at: Date;
 }
 
-const COLUMNS = sql`id, provider_id, host(ip_address) AS ip_address, hostname, egress, status, daily_limit,
+const COLUMNS = sql`id, provider_id, host(ip_address) AS ip_address, hostname, egress,
+  credentials IS NOT NULL AS has_credentials, status, daily_limit,
   health_score::float8 AS health_score, version, created_at, updated_at`;
 
 /** The dedicated IP with this id, or null. */
@@ -44,6 +47,8 @@ export function listIps(db: Queryable, workspaceId: string, after: string | null
 export interface IpValues {
   hostname: string | null;
   egress: Egress;
+  /** Sealed; null removes, undefined keeps. */
+  credentials?: Buffer | null;
   status: IpStatus;
   dailyLimit: number | null;
 }
@@ -56,9 +61,10 @@ export async function insertIp(
 ): Promise<string> {
   const row = await one<{ id: string }>(
     tx,
-    sql`INSERT INTO dedicated_ips (workspace_id, provider_id, ip_address, hostname, egress, status, daily_limit, created_by)
-        VALUES (${workspaceId}, ${ip.providerId}, ${ip.ipAddress}, ${ip.hostname}, ${JSON.stringify(ip.egress)}, ${ip.status},
-          ${ip.dailyLimit}, ${ip.createdBy})
+    sql`INSERT INTO dedicated_ips (workspace_id, provider_id, ip_address, hostname, egress, credentials, status, daily_limit,
+          created_by)
+        VALUES (${workspaceId}, ${ip.providerId}, ${ip.ipAddress}, ${ip.hostname}, ${JSON.stringify(ip.egress)},
+          ${ip.credentials ?? null}, ${ip.status}, ${ip.dailyLimit}, ${ip.createdBy})
         RETURNING id`,
   );
   if (!row) throw new Error('a dedicated IP could not be made');
@@ -67,8 +73,9 @@ export async function insertIp(
 
 /** Writes a locked dedicated IP and raises its version. */
 export async function updateIp(tx: Queryable, workspaceId: string, id: string, values: IpValues): Promise<void> {
+  const credentials: Statement = values.credentials === undefined ? sql`` : sql`credentials = ${values.credentials}, `;
   await tx.query(sql`
-    UPDATE dedicated_ips SET hostname = ${values.hostname}, egress = ${JSON.stringify(values.egress)},
+    UPDATE dedicated_ips SET ${credentials}hostname = ${values.hostname}, egress = ${JSON.stringify(values.egress)},
       status = ${values.status}, daily_limit = ${values.dailyLimit}, version = version + 1, updated_at = sally_now()
     WHERE workspace_id = ${workspaceId} AND id = ${id}`);
 }

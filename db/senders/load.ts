@@ -1,6 +1,7 @@
 import {
   compareProviders,
   INSTALLATION_PROVIDER_ID,
+  type IpCredentials,
   type ProviderCredentials,
   type ProviderSender,
   type ProviderType,
@@ -19,12 +20,12 @@ export class CredentialsError extends Error {
   }
 }
 
-/** Seals credentials for `providers.credentials` (AES-256-GCM with key id). */
-export function sealCredentials(keyring: Keyring, credentials: ProviderCredentials): Buffer {
+/** Seals credentials for `providers.credentials` or `dedicated_ips.credentials` (AES-256-GCM with key id). */
+export function sealCredentials(keyring: Keyring, credentials: ProviderCredentials | IpCredentials): Buffer {
   return keyring.seal('credentials', Buffer.from(JSON.stringify(credentials)));
 }
 
-/** Opens `providers.credentials`, without looking at what they are; null when no key of the ring does. */
+/** Opens what {@link sealCredentials} sealed, without looking at what they are; null when no key of the ring does. */
 export function openCredentials(keyring: Keyring, sealed: Buffer): object | null {
   const opened = keyring.open('credentials', sealed);
   if (!opened) return null;

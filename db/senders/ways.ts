@@ -1,5 +1,14 @@
-import type { DomainAuthentication, Egress, RoutingStrategy } from '../../domain/senders';
+import {
+  type DomainAuthentication,
+  type Egress,
+  type IpCredentials,
+  ipCredentials,
+  type RoutingStrategy,
+} from '../../domain/senders';
+import type { Keyring } from '../../platform/crypto';
 import { many, one, type Queryable, sql } from '../../platform/postgres';
+import { raiseCredentialsAlert, resolveCredentialsAlert } from './alerts';
+import { openCredentials } from './load';
 
 /** One member of a pool with what belongs to it. */
 export interface WayOut {
@@ -17,6 +26,10 @@ interface DedicatedIp {
   id: string;
   version: number;
   egress: Egress;
+  /** Sealed log-in of its own (base64); null = the provider's. */
+  sealed: string | null;
+  /** The same opened, see {@link openIpCredentials}. */
+  credentials?: IpCredentials;
   isPaused: boolean;
   dailyLimit: number | null;
   health: number | null;
@@ -53,6 +66,43 @@ export async function loadWaysOut(db: Queryable, workspaceId: string): Promise<W
   return ways;
 }
 
+/**
+ * Opens the log-ins that dedicated IPs have of their own. One that cannot be opened takes nothing, with an alert that is
+ * resolved when it can be again; the provider's other ways go on.
+ */
+export async function openIpCredentials(
+  db: Queryable,
+  workspaceId: string,
+  keyring: Keyring,
+  ways: WaysOut,
+): Promise<void> {
+  const members = [...ways.pools.values()].flatMap((pool) => pool.members).filter(({ ip }) => ip?.sealed != null);
+  if (members.length === 0) return;
+  const reported = await reportedIps(db, workspaceId);
+  for (const { ip, providerId } of members) {
+    if (!ip?.sealed) continue;
+    const cause = `${providerId}/${ip.id}`;
+    const opened = ipCredentials.safeParse(openCredentials(keyring, Buffer.from(ip.sealed, 'base64')));
+    if (opened.success) {
+      ip.credentials = opened.data;
+      if (reported.delete(cause)) await resolveCredentialsAlert(db, workspaceId, cause);
+      continue;
+    }
+    ip.isPaused = true;
+    if (!reported.has(cause)) await raiseCredentialsAlert(db, workspaceId, cause);
+    reported.add(cause);
+  }
+}
+
+async function reportedIps(db: Queryable, workspaceId: string): Promise<Set<string>> {
+  const rows = await many<{ cause: string }>(
+    db,
+    sql`SELECT cause FROM alerts WHERE workspace_id = ${workspaceId} AND kind = 'provider-credentials'
+        AND resolved_at IS NULL AND cause LIKE '%/%'`,
+  );
+  return new Set(rows.map(({ cause }) => cause));
+}
+
 async function addPools(db: Queryable, workspaceId: string, ways: WaysOut): Promise<void> {
   const rows = await many<{ id: string; strategy: RoutingStrategy; is_default: boolean; members: WayOut[] }>(
     db,
@@ -61,6 +111,7 @@ async function addPools(db: Queryable, workspaceId: string, ways: WaysOut): Prom
               'priority', m.priority, 'mxGroups', m.mx_groups,
               'identity', CASE WHEN i.id IS NOT NULL THEN jsonb_build_object('email', i.email, 'isActive', i.is_active) END,
               'ip', CASE WHEN a.id IS NOT NULL THEN jsonb_build_object('id', a.id, 'version', a.version, 'egress', a.egress,
+                'sealed', encode(a.credentials, 'base64'),
                 'isPaused', a.status = 'PAUSED', 'dailyLimit', a.daily_limit, 'health', a.health_score) END) ORDER BY m.id)
             FROM sending_pool_members m
             LEFT JOIN sending_identities i ON i.workspace_id = m.workspace_id AND i.id = m.identity_id

@@ -12,6 +12,7 @@ const mailbox = (id: string, more: Partial<PlannedMailbox> = {}): PlannedMailbox
   quota: 30,
   taken: 0,
   slots: [],
+  window: null,
   ...more,
 });
 

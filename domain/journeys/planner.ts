@@ -1,4 +1,4 @@
-import { openingsBetween, type SendWindow } from '../campaigns';
+import { type OpenInterval, openingsBetween, type SendWindow } from '../campaigns';
 import { localDate, nextLocalMidnight } from '../shared/zones';
 
 /**
@@ -16,6 +16,8 @@ export interface PlannedMailbox {
   readonly taken: number;
   /** Slots that are taken: no other mail comes closer to one than the stagger. */
   readonly slots: readonly Date[];
+  /** Its own window, in the place of the demand's; null = the demand's. */
+  readonly window: SendWindow | null;
 }
 
 /** One mail that is wanted: the next step of an enrolment. */
@@ -62,6 +64,8 @@ const IMMEDIATE_GAP = 60_000;
 interface MailboxState {
   readonly id: string;
   readonly quota: number;
+  /** Openings of its own window on this day; null = the demand's count. */
+  readonly openings: readonly OpenInterval[] | null;
   left: number;
   /** Milliseconds, ascending. */
   readonly slots: number[];
@@ -86,7 +90,7 @@ export function planDay(
   mailboxes: readonly PlannedMailbox[],
   demands: readonly Demand[],
 ): DayPlan {
-  const states = new Map(mailboxes.map((mailbox) => [mailbox.id, stateOf(mailbox)]));
+  const states = new Map(mailboxes.map((mailbox) => [mailbox.id, stateOf(mailbox, day)]));
   const plannedFor = new Map<string, Date[]>();
   const plan: DayPlan = { slots: [], unplanned: [] };
   for (const demand of [...demands].sort(byAge)) {
@@ -121,17 +125,38 @@ function slotFor(
   if (mailboxes.length === 0) return 'NO_MAILBOX';
   const withQuota = mailboxes.filter((mailbox) => mailbox.left > 0);
   if (withQuota.length === 0) return 'NO_QUOTA';
-  const open = openStretches(day, demand);
-  if (open.length === 0) return 'OUTSIDE_SEND_WINDOW';
-  const free = demand.severalPerDay ? open : withoutDatesOf(open, demand.zone, ofContact);
-  if (free.length === 0) return 'ONE_PER_DAY';
   let best: Found | null = null;
+  let nearest: NoSlotReason = 'OUTSIDE_SEND_WINDOW';
+  let shared: FreeStretches | null = null;
   for (const mailbox of withQuota) {
+    // All mailboxes without a window of their own share one look at the demand's.
+    if (mailbox.openings === null) shared ??= freeStretches(day, demand, null, ofContact);
+    const free = mailbox.openings === null ? shared : freeStretches(day, demand, mailbox.openings, ofContact);
+    if (free === null || typeof free === 'string') {
+      if (free === 'ONE_PER_DAY' && nearest === 'OUTSIDE_SEND_WINDOW') nearest = free;
+      continue;
+    }
     const found = earliestIn(free, mailbox, demand);
     if (found && isBetter(found, best)) best = found;
+    // All that is left of the window is closer to other mails than the stagger allows: the quota does not fit any more.
+    nearest = 'NO_QUOTA';
   }
-  // All that is left of the window is closer to other mails than the stagger allows: the quota does not fit any more.
-  return best ?? 'NO_QUOTA';
+  return best ?? nearest;
+}
+
+type FreeStretches = OpenStretch[] | 'OUTSIDE_SEND_WINDOW' | 'ONE_PER_DAY';
+
+/** Where a mail of the demand may lie, in the given openings or else in those of its own window. */
+function freeStretches(
+  day: { readonly from: Date; readonly to: Date },
+  demand: Demand,
+  openings: readonly OpenInterval[] | null,
+  ofContact: readonly Date[],
+): FreeStretches {
+  const open = openStretches(day, demand, openings);
+  if (open.length === 0) return 'OUTSIDE_SEND_WINDOW';
+  const free = demand.severalPerDay ? open : withoutDatesOf(open, demand.zone, ofContact);
+  return free.length === 0 ? 'ONE_PER_DAY' : free;
 }
 
 function isBetter(found: Found, best: Found | null): boolean {
@@ -141,14 +166,19 @@ function isBetter(found: Found, best: Found | null): boolean {
 }
 
 /** The parts of the window's openings that lie in the day and not before the demand's earliest moment. */
-function openStretches(day: { readonly from: Date; readonly to: Date }, demand: Demand): OpenStretch[] {
+function openStretches(
+  day: { readonly from: Date; readonly to: Date },
+  demand: Demand,
+  openings: readonly OpenInterval[] | null,
+): OpenStretch[] {
   const begin = Math.max(day.from.getTime(), demand.earliest.getTime());
   if (begin >= day.to.getTime()) return [];
-  return openingsBetween(demand.window, new Date(begin), day.to).map(({ opens, closes }) => ({
+  const stretches = (openings ?? openingsBetween(demand.window, new Date(begin), day.to)).map(({ opens, closes }) => ({
     from: Math.max(begin, opens.getTime()),
     to: Math.min(day.to.getTime(), closes.getTime()),
     length: closes.getTime() - opens.getTime(),
   }));
+  return stretches.filter(({ from, to }) => from < to);
 }
 
 /** Cuts out the contact's local dates that have a mail already. */
@@ -206,10 +236,11 @@ function take(mailbox: MailboxState, at: number): void {
   mailbox.slots.splice(indexOfLast(mailbox.slots, at) + 1, 0, at);
 }
 
-function stateOf(mailbox: PlannedMailbox): MailboxState {
+function stateOf(mailbox: PlannedMailbox, day: { readonly from: Date; readonly to: Date }): MailboxState {
   return {
     id: mailbox.id,
     quota: mailbox.quota,
+    openings: mailbox.window && openingsBetween(mailbox.window, day.from, day.to),
     left: Math.max(0, mailbox.quota - mailbox.taken),
     slots: mailbox.slots.map((slot) => slot.getTime()).sort((a, b) => a - b),
     freeFrom: new Map(),

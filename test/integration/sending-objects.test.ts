@@ -1,3 +1,7 @@
+import { loadWaysOut, openCredentials, openIpCredentials } from '../../db/senders';
+import { rotateKeys } from '../../dev/admin';
+import { Keyring, randomToken } from '../../platform/crypto';
+import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 
 const BASE = '/workspaces/{ws}/email-infrastructure';
@@ -135,11 +139,77 @@ describe('dedicated IPs', () => {
     expect(twice.status).toBe(409);
   });
 
+  test('may have a log-in of their own, which is sealed and never shown', async () => {
+    const { id } = await provider();
+    const credentials = { username: 'ip-1', password: 'only for this IP' };
+    const response = await call('post', '/dedicated-ips', { provider_id: id, ip_address: '192.0.2.30', credentials });
+    expect(response.body).toMatchObject({ egress: {}, has_credentials: true });
+    expect(response.text).not.toContain('only for this IP');
+    const stored = await one<{ credentials: Buffer }>(
+      api.db,
+      sql`SELECT credentials FROM dedicated_ips WHERE id = ${response.body.id}`,
+    );
+    expect(stored?.credentials.toString('latin1')).not.toContain('only for this IP');
+    expect(stored && openCredentials(api.deps.keyring, stored.credentials)).toEqual(credentials);
+    const path = `/dedicated-ips/${response.body.id}`;
+    // What a change does not name stays.
+    expect((await call('patch', path, { daily_limit: 5 })).body.has_credentials).toBe(true);
+    // Without them nothing tells the relay which IP is meant.
+    const alone = await call('patch', path, { credentials: null });
+    expect([alone.status, alone.body.errors[0].pointer]).toEqual([422, '/body/egress']);
+    const other = await call('patch', path, { credentials: { ...credentials, password: 'another for this IP' } });
+    expect(other.body.has_credentials).toBe(true);
+    const moved = await call('patch', path, { credentials: null, egress: { port: 2_525 } });
+    expect(moved.body).toMatchObject({ egress: { port: 2_525 }, has_credentials: false });
+    const trail = await many(api.db, sql`SELECT * FROM audit_log WHERE entity_id = ${response.body.id}`);
+    expect(trail.length).toBe(4);
+    expect(JSON.stringify(trail)).not.toContain('for this IP');
+  });
+
+  test('with a log-in that no key opens take nothing, and an alert says so until it can be opened again', async () => {
+    const { id } = await provider();
+    const credentials = { username: 'ip-1', password: 'secret' };
+    const ip = await made('/dedicated-ips', { provider_id: id, ip_address: '192.0.2.31', credentials });
+    await pool({ members: [{ provider_id: id, dedicated_ip_id: ip.id }] });
+    const workspaceId = api.workspace.id;
+    const look = async (keyring: Keyring) => {
+      const ways = await loadWaysOut(api.db, workspaceId);
+      await openIpCredentials(api.db, workspaceId, keyring, ways);
+      const members = [...ways.pools.values()].flatMap((known) => known.members);
+      const found = members.find((member) => member.ip?.id === ip.id)?.ip;
+      const alerts = await many(
+        api.db,
+        sql`SELECT 1 FROM alerts WHERE workspace_id = ${workspaceId} AND resolved_at IS NULL AND cause = ${`${id}/${ip.id}`}`,
+      );
+      return { isPaused: found?.isPaused, credentials: found?.credentials, alerts: alerts.length };
+    };
+    expect(await look(api.deps.keyring)).toEqual({ isPaused: false, credentials, alerts: 0 });
+    const stranger = new Keyring(`other:${randomToken(32)}`);
+    expect(await look(stranger)).toEqual({ isPaused: true, credentials: undefined, alerts: 1 });
+    expect(await look(stranger)).toMatchObject({ alerts: 1 });
+    expect(await look(api.deps.keyring)).toEqual({ isPaused: false, credentials, alerts: 0 });
+    // Rotated, they need the older key no more.
+    const newest = `new:${randomToken(32)}`;
+    await rotateKeys(api.db, new Keyring(`${newest},${api.deps.config.SALLY_SECRETS}`));
+    expect(await look(new Keyring(newest))).toEqual({ isPaused: false, credentials, alerts: 0 });
+    await rotateKeys(api.db, new Keyring(`${api.deps.config.SALLY_SECRETS},${newest}`));
+  });
+
+  test('of an API refuse a log-in', async () => {
+    const sendgrid = { name: 'API', provider_type: 'SENDGRID', credentials: { api_key: 'key' } };
+    const { id } = await made('/providers', sendgrid);
+    const more = { egress: { ip_pool: 'one' }, credentials: { username: 'x', password: 'y' } };
+    const response = await call('post', '/dedicated-ips', { provider_id: id, ip_address: '192.0.2.32', ...more });
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, '/body/credentials']);
+  });
+
   test.each([
     ['an address that is none', { ip_address: '192.0.2.256' }, '/body/ip_address'],
     ['a network', { ip_address: '192.0.2.0/24' }, '/body/ip_address'],
     ['an egress that says nothing', { egress: {} }, '/body/egress'],
     ['an egress of another type', { egress: { configuration_set: 'x' } }, '/body/egress'],
+    ['a password without a user', { credentials: { password: 'x' } }, '/body/credentials/username'],
+    ['a password of two lines', { credentials: { username: 'x', password: 'x\ny' } }, '/body/credentials/password'],
     ['a port that is none', { egress: { port: 70_000 } }, '/body/egress/port'],
     ['an unknown provider', { provider_id: ABSENT }, '/body/provider_id'],
   ])('refuse %s', async (_, more, pointer) => {

@@ -53,6 +53,13 @@ export interface AcceptedMessage {
   raw: string;
   connection: number;
   encrypted: boolean;
+  /** Who was logged in; empty for nobody. */
+  username: string;
+}
+
+interface Login {
+  username: string;
+  password: string;
 }
 
 export interface ScriptedSmtpServerOptions {
@@ -64,7 +71,7 @@ export interface ScriptedSmtpServerOptions {
   certificate?: 'localhost' | 'mismatch';
   implicitTls?: boolean;
   /** Accepted log-in; without it every AUTH is refused with 535. XOAUTH2 takes the password as the token. */
-  login?: { username: string; password: string };
+  login?: Login | Login[];
   script?: Script;
   /** Port to listen on; default a free one. */
   port?: number;
@@ -181,6 +188,7 @@ class ServerSession {
   private messageOnConnection = 0;
   private message = 0;
   private encrypted = false;
+  private username = '';
 
   constructor(
     private readonly server: ScriptedSmtpServer,
@@ -294,6 +302,7 @@ class ServerSession {
         raw,
         connection: this.connection,
         encrypted: this.encrypted,
+        username: this.username,
       });
     await this.answer('dot', '', '250 2.0.0 Accepted', record);
     return true;
@@ -406,17 +415,22 @@ class ServerSession {
       return;
     }
     const decoded = Buffer.from(initial ?? '', 'base64').toString('utf8');
-    const { login } = this.server.options;
-    const good =
-      login !== undefined &&
-      (decoded === `\0${login.username}\0${login.password}` ||
-        decoded === `user=${login.username}\x01auth=Bearer ${login.password}\x01\x01`);
+    const good = this.loggedIn(
+      ({ username, password }) =>
+        decoded === `\0${username}\0${password}` || decoded === `user=${username}\x01auth=Bearer ${password}\x01\x01`,
+    );
     if (!good && mechanism.toUpperCase() === 'XOAUTH2') {
       this.state = { kind: 'auth', answers: [], wanted: 1 };
       this.reply(`334 ${Buffer.from('{"status":"401"}').toString('base64')}`);
       return;
     }
     await this.answer('auth', line, good ? '235 2.7.0 Welcome' : '535 5.7.8 Wrong user or password');
+  }
+
+  private loggedIn(matches: (login: Login) => boolean): boolean {
+    const found = [this.server.options.login ?? []].flat().find(matches);
+    this.username = found?.username ?? '';
+    return found !== undefined;
   }
 
   private async continueLogin(state: Extract<State, { kind: 'auth' }>, line: string): Promise<void> {
@@ -426,8 +440,8 @@ class ServerSession {
       return;
     }
     this.state = { kind: 'command' };
-    const { login } = this.server.options;
-    const good = login !== undefined && state.answers[0] === login.username && state.answers[1] === login.password;
+    const [user, secret] = state.answers;
+    const good = this.loggedIn(({ username, password }) => user === username && secret === password);
     await this.answer('auth', line, good ? '235 2.7.0 Welcome' : '535 5.7.8 Wrong user or password');
   }
 

@@ -62,6 +62,15 @@ export function choiceDependsOn(
   return byGroup ? 'group' : 'nothing';
 }
 
+/** Positions in the order in which candidates are asked: messages with the same order always go the same way. */
+export function rankedPositions(
+  candidates: readonly RouteCandidate[],
+  recipient: RouteRecipient,
+  policy: RoutingPolicy,
+): number[] {
+  return rank(candidates, recipient, policy).map(({ position }) => position);
+}
+
 function blockedNow({ blocked }: RouteCandidate, now: number): { cause: Blocked; until: number } | null {
   return blocked !== null && blocked.until > now ? blocked : null;
 }

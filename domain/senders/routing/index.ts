@@ -1,5 +1,7 @@
 export * from './alignment';
 export * from './candidate';
-export { choiceDependsOn, chooseRoute } from './choose';
-export { type Egress, parseEgress } from './egress';
+export { choiceDependsOn, chooseRoute, rankedPositions } from './choose';
+export { type Egress, type IpCredentials, ipCredentials, parseEgress } from './egress';
 export * from './permitted';
+export * from './ways';
+export * from './ways-out';
