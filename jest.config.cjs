@@ -10,7 +10,8 @@ module.exports = {
   // Starts nothing by itself: Postgres and Temporal come up when the first suite asks for them.
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  // Real servers start in some tests, and two suites share the machine.
-  testTimeout: 60_000,
+  // Real servers start in some tests, and two suites share a machine that may be slow: nothing waits that long where
+  // all is well.
+  testTimeout: 180_000,
   maxWorkers: 2,
 };

@@ -24,20 +24,11 @@ function reserve(port: number): boolean {
   return true;
 }
 
-function ephemeralPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen({ port: 0, host: LOOPBACK }, () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
-  });
-}
+/** Operating systems give ports above 32767 to outgoing connections, which come and go between a look and a bind. */
+const RANDOM_PORTS = { from: 20_000, count: 12_000 };
 
 /**
- * A free loopback port: `preferred` or one of the 20 after it, else one chosen by the operating system. A port is not
+ * A free loopback port: `preferred` or one of the 20 after it, else a random one that no outgoing connection takes. A port is not
  * handed out twice by one process within 30 s; another process may still take it, so callers retry a failed bind.
  */
 export async function findPort(preferred?: number): Promise<number> {
@@ -47,7 +38,7 @@ export async function findPort(preferred?: number): Promise<number> {
     }
   }
   for (;;) {
-    const port = await ephemeralPort();
-    if (reserve(port)) return port;
+    const port = RANDOM_PORTS.from + Math.floor(Math.random() * RANDOM_PORTS.count);
+    if ((await isPortFree(port)) && reserve(port)) return port;
   }
 }

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { withLock } from './file-lock';
+import { newestSource } from './freshness';
 import { PROJECT, tsxArguments } from './tsx';
 
 const run = promisify(execFile);
@@ -27,19 +28,5 @@ export async function workflowBundle(): Promise<{ codePath: string }> {
 }
 
 function isFresh(): boolean {
-  if (!existsSync(BUNDLE)) return false;
-  const built = statSync(BUNDLE).mtimeMs;
-  return SOURCES.every((source) => newest(join(PROJECT, source)) < built);
-}
-
-/** Time of the newest file in a folder, tests left out; 0 when it does not exist. */
-function newest(path: string): number {
-  if (!existsSync(path)) return 0;
-  const found = statSync(path);
-  if (!found.isDirectory()) return found.mtimeMs;
-  let time = 0;
-  for (const name of readdirSync(path)) {
-    if (!name.endsWith('.test.ts')) time = Math.max(time, newest(join(path, name)));
-  }
-  return time;
+  return existsSync(BUNDLE) && newestSource(SOURCES) < statSync(BUNDLE).mtimeMs;
 }

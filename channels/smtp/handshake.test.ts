@@ -17,6 +17,7 @@ let connector: Connector;
 async function begin(
   serverOptions: ScriptedSmtpServerOptions & { script?: Script },
   options: Omit<Partial<SmtpOptions>, 'timeouts'> = {},
+  greetingMs = 10_000,
 ) {
   server = await ScriptedSmtpServer.start(serverOptions);
   connector = createSmtpConnector(
@@ -26,7 +27,7 @@ async function begin(
       certificateAuthority: testAuthority(),
       clientName: 'sally.test',
       ...options,
-      timeouts: { connectMs: 500, greetingMs: 500, commandMs: 500, finalDotMs: 500 },
+      timeouts: { connectMs: 10_000, greetingMs, commandMs: 10_000, finalDotMs: 10_000 },
     }),
   );
 }
@@ -211,7 +212,7 @@ describe('verify', () => {
   });
 
   test('tells what is wrong', async () => {
-    await begin({ script: ({ step }) => (step === 'greeting' ? 'hello there' : undefined) });
+    await begin({ script: ({ step }) => (step === 'greeting' ? 'hello there' : undefined) }, {}, 700);
     expect(await connector.verify()).toMatchObject({ ok: false, cause: 'protocol' });
     server.script = ({ step }) => (step === 'greeting' ? { silent: true } : undefined);
     expect(await connector.verify()).toMatchObject({ ok: false, cause: 'connect' });

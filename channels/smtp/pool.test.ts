@@ -22,7 +22,8 @@ async function begin(script: Script | undefined, more: ScriptedSmtpServerOptions
       maxConnections: 1,
       reconnectMs: 30,
       ...overrides,
-      timeouts: { connectMs: 1000, greetingMs: 1000, commandMs: 1000, finalDotMs: 1000, ...overrides.timeouts },
+      // Nothing but silence meets them, however slow the machine is.
+      timeouts: { connectMs: 10_000, greetingMs: 10_000, commandMs: 10_000, finalDotMs: 10_000, ...overrides.timeouts },
     }),
   );
 }
@@ -282,13 +283,12 @@ describe('a server that is slow, silent or no SMTP server', () => {
   });
 
   test('silence at RCPT: not sent; silence after the final dot: unknown', async () => {
-    const timeouts = { commandMs: 50, finalDotMs: 120 };
-    await begin(fault('rcpt', 1, { silent: true }), {}, { timeouts });
+    await begin(fault('rcpt', 1, { silent: true }), {}, { timeouts: { commandMs: 500, finalDotMs: 600 } });
     expect((await sendAll(['m1'])).map(short)).toEqual(['not-sent dropped-before-data']);
     server.script = ({ step }) => (step === 'dot' ? { silent: true } : undefined);
     const before = performance.now();
     expect((await sendAll(['m2'])).map(short)).toEqual(['unknown']);
-    expect(performance.now() - before).toBeGreaterThanOrEqual(119);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(599);
   });
 
   test.each([
@@ -529,10 +529,9 @@ describe('close', () => {
 });
 
 async function eventually(condition: () => boolean): Promise<void> {
-  for (let waited = 0; waited < 3_000; waited += 5) {
-    if (condition()) {
-      return;
-    }
+  const end = performance.now() + 30_000;
+  while (performance.now() < end) {
+    if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   throw new Error('did not happen in time');

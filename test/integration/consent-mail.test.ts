@@ -1,33 +1,31 @@
 import { one, sql } from '../../platform/postgres';
-import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
+import type { TestApi, TestWorkspace } from '../support/api';
 import { consentWorkspace } from '../support/consent-world';
+import { type Product, startProduct } from '../support/product';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
-import { processEnvironment, spawnWorker, stopTestProcesses } from '../support/stack';
+import { sleep, until } from '../support/until';
 
 /** The whole way: sign-up, doubleOptIn, sending lane, SMTP, the link in the mail, the confirming click. */
+let product: Product;
 let api: TestApi;
 let workspace: TestWorkspace;
 let smtp: ScriptedSmtpServer;
 
 beforeAll(async () => {
   smtp = await ScriptedSmtpServer.start();
-  api = await startTestApi({ databaseName: 'consent mail', env: { PUBLIC_REQUESTS_PER_MINUTE: '1000' } });
-  workspace = await consentWorkspace(api);
-  const { SALLY_SECRETS, SALLY_SUPPRESSION_KEY } = api.deps.config;
-  const env = await processEnvironment({
-    database: api.database,
-    namespace: api.namespace,
-    smtpUrl: `smtp://127.0.0.1:${smtp.port}`,
-    secrets: { SALLY_SECRETS, SALLY_SUPPRESSION_KEY },
+  product = await startProduct({
+    name: 'consent mail',
+    apiEnv: { PUBLIC_REQUESTS_PER_MINUTE: '1000' },
+    workerEnv: { SMTP_URL: `smtp://127.0.0.1:${smtp.port}` },
   });
-  await spawnWorker({ role: 'all', env: { ...env, PUBLIC_URL: api.url, EMAIL_FROM: 'sally@mail.example' } });
-}, 120_000);
+  ({ api } = product);
+  workspace = await consentWorkspace(api);
+});
 
 afterAll(async () => {
-  await stopTestProcesses();
-  await api.close();
+  await product.close();
   await smtp.stop();
-}, 60_000);
+});
 
 /** Mails to an address, with quoted-printable undone. */
 const mailsTo = (email: string) =>
@@ -40,12 +38,8 @@ const mailsTo = (email: string) =>
     );
 
 async function mail(email: string, number: number): Promise<string> {
-  const deadline = Date.now() + 30_000;
-  while (mailsTo(email).length < number && Date.now() < deadline)
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  const found = mailsTo(email)[number - 1];
-  if (found === undefined) throw new Error(`mail ${number} did not arrive`);
-  return found;
+  await until(`mail ${number} has arrived`, () => mailsTo(email).length >= number);
+  return mailsTo(email)[number - 1] ?? '';
 }
 
 const signUp = (email: string) =>
@@ -69,7 +63,7 @@ test('the link in the mail confirms', async () => {
     sql`SELECT k.status, c.first_name FROM contacts c JOIN consents k ON k.contact_id = c.id WHERE c.email = ${email}`,
   );
   expect(consent).toEqual({ status: 'granted', first_name: 'Buy pills at' });
-}, 60_000);
+});
 
 test('sign-up after sign-up, at most three mails reach an address', async () => {
   const email = 'eager@visitors.example';
@@ -77,7 +71,7 @@ test('sign-up after sign-up, at most three mails reach an address', async () => 
     await signUp(email);
     await mail(email, Math.min(attempt + 1, 3));
     // Longer than what counts as the same click.
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await sleep(2_100);
   }
   expect(mailsTo(email)).toHaveLength(3);
-}, 120_000);
+});

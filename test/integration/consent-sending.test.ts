@@ -6,19 +6,12 @@ import { laneWorkflow } from '../../domain/delivery/contract';
 import { uuidv7 } from '../../platform/ids';
 import { many, one, sql } from '../../platform/postgres';
 import { ensureWorkflow } from '../../platform/temporal';
-import { startTestApi, type TestApi } from '../support/api';
-import { CampaignWorld } from '../support/campaign-world';
+import type { TestApi } from '../support/api';
+import type { CampaignWorld } from '../support/campaign-world';
 import { field, parseMail } from '../support/mime-parser';
+import { type SendingProduct, startSendingProduct } from '../support/product';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
-import {
-  processEnvironment,
-  spawnWorker,
-  stopTestProcesses,
-  temporalAddress,
-  testDatabase,
-  testNamespace,
-  testSecrets,
-} from '../support/stack';
+import { until } from '../support/until';
 
 const CONTENT = {
   subject: 'Hello {{ first_name }}',
@@ -27,64 +20,36 @@ const CONTENT = {
 };
 const CONTACTS = 120;
 
+let product: SendingProduct;
 let api: TestApi;
 let world: CampaignWorld;
+let call: SendingProduct['call'];
 let relay: ScriptedSmtpServer;
-let dropDatabase: () => Promise<void>;
 
 beforeAll(async () => {
-  const database = await testDatabase('consent sending');
-  dropDatabase = () => database.drop();
-  const namespace = await testNamespace('consent-sending');
-  const address = await temporalAddress();
-  const secrets = testSecrets();
   relay = await ScriptedSmtpServer.start();
-  const env = {
-    ...(await processEnvironment({ database, namespace, secrets, smtpUrl: `smtp://127.0.0.1:${relay.port}` })),
-    // Few at a time, so that much of a campaign is still to come.
-    DELIVERY_WINDOW: '2',
-    SMTP_CONNECTIONS: '1',
-    LOG_LEVEL: 'warn',
-  };
-  api = await startTestApi({
-    databaseName: 'consent sending',
-    database,
-    temporal: { address, namespace },
-    env: secrets,
-  });
-  world = await CampaignWorld.create(
-    {
-      workerUrl: database.workerUrl,
-      temporalAddress: address,
-      namespace,
-      suppressionKey: secrets.SALLY_SUPPRESSION_KEY,
+  product = await startSendingProduct({
+    name: 'consent sending',
+    contacts: CONTACTS,
+    role: 'owner',
+    workerEnv: {
+      SMTP_URL: `smtp://127.0.0.1:${relay.port}`,
+      // Few at a time, so that much of a campaign is still to come.
+      DELIVERY_WINDOW: '2',
+      SMTP_CONNECTIONS: '1',
     },
-    CONTACTS,
-  );
-  await api.db.query(sql`INSERT INTO memberships (workspace_id, user_id, role)
-    VALUES (${world.workspaceId}, ${api.workspace.people.owner.id}, 'owner')`);
-  await spawnWorker({ role: 'all', env });
-}, 120_000);
+  });
+  ({ api, world, call } = product);
+});
 
 afterAll(async () => {
-  await stopTestProcesses();
+  await product.close();
   await relay.stop();
-  await world.close();
-  await api.close();
-  await dropDatabase();
 });
 
 afterEach(() => {
   relay.script = () => undefined;
 });
-
-async function until(condition: () => boolean | Promise<boolean>, seconds = 30): Promise<void> {
-  const end = Date.now() + seconds * 1_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error('it did not come to pass in time');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Subject and all parts of a mail, decoded. */
 function readMail(message: { raw: string } | undefined): string {
@@ -92,14 +57,12 @@ function readMail(message: { raw: string } | undefined): string {
   return [field(mail, 'subject'), ...mail.parts.map((part) => part.text)].join('\n').replaceAll('&#x2f;', '/');
 }
 const arrived = (address: string) => relay.accepted.filter((message) => message.to === address);
-const call = (method: string, path: string, body?: unknown) =>
-  api.request(method, `/workspaces/${world.workspaceId}${path}`, { token: api.tokens.owner, body });
 
 describe('an unsubscribe in the middle of a running campaign', () => {
   test('is honoured from the next claim on, whichever way it came, and the rest arrives', async () => {
     relay.script = ({ step }) => (step === 'dot' ? { delayMs: 25 } : undefined);
     const runId = await world.startCampaign(CONTENT);
-    await until(() => relay.accepted.length >= 5);
+    await until('some have arrived', () => relay.accepted.length >= 5);
     const waiting = () =>
       many<{ contact_id: string; email: string }>(
         api.db,
@@ -121,13 +84,16 @@ describe('an unsubscribe in the middle of a running campaign', () => {
         expect(answer.status).toBe(200);
       }),
     );
-    // A claim that was being made meanwhile may have read the state before: it is over by then.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // A claim that was being made meanwhile may have read the state before.
+    const now = await one<{ at: Date }>(world.db, sql`SELECT clock_timestamp() AS at`);
+    const older = sql`SELECT 1 FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < ${now?.at}`;
+    await until('such claims are over', async () => (await many(world.db, older)).length === 0);
     const still = new Set((await waiting()).map((row) => row.contact_id));
     const checked = leaving.filter((row) => still.has(row.contact_id));
     expect(checked.length).toBeGreaterThanOrEqual(12);
     relay.script = () => undefined;
-    await world.untilSent(runId, 60_000);
+    await world.untilSent(runId);
 
     expect(checked.filter(({ email }) => arrived(email).length > 0)).toEqual([]);
     const reasons = await many<{ status: string; reason: string }>(
@@ -142,7 +108,7 @@ describe('an unsubscribe in the middle of a running campaign', () => {
     const { byStatus } = await world.counts(runId);
     expect(relay.accepted).toHaveLength(byStatus.SENT ?? 0);
     expect((byStatus.SENT ?? 0) + (byStatus.FAILED ?? 0)).toBe(CONTACTS);
-  }, 120_000);
+  });
 
   test('the links in the mail lead to the preference centre and to unsubscribing', async () => {
     const [message] = relay.accepted;
@@ -170,19 +136,19 @@ test('subscribing again in the preference centre mails a confirmation, which rea
   const path = new URL(preferencesUrl(api.deps.keyring, api.url, { workspaceId: world.workspaceId, contactId }))
     .pathname;
   expect((await api.request('post', `${path}/resubscribe`)).status).toBe(202);
-  await until(() => arrived(email).length > before);
+  await until('the confirmation has arrived', () => arrived(email).length > before);
   const mail = readMail(arrived(email).at(-1));
   const confirm = /\/confirm\/[\w.-]+/.exec(mail)?.[0] ?? '';
   expect((await api.request('post', confirm)).status).toBe(200);
   expect((await api.request('get', path)).body.status).toBe('ACTIVE');
-}, 60_000);
+});
 
 test('an invitation is mailed with a link that makes a member, and no token is stored', async () => {
   const email = `${crypto.randomUUID()}@people.example`;
   const made = await call('post', '/invitations', { email, role: 'marketer' });
   expect(made.status).toBe(201);
   expect(made.body).toMatchObject({ token: expect.any(String), delivery_id: expect.any(String) });
-  await until(() => arrived(email).length === 1);
+  await until('the invitation has arrived', () => arrived(email).length === 1);
   const mail = readMail(arrived(email)[0]);
   expect(mail).toContain('You are invited to World');
   expect(mail).toContain('The owner invites you');
@@ -212,7 +178,7 @@ test('an invitation is mailed with a link that makes a member, and no token is s
     body: { token: made.body.token, name: 'Grace', password: 'a long password' },
   });
   expect(again.status).toBe(410);
-}, 60_000);
+});
 
 /** A transactional message to a contact; returns the row's id. */
 async function receipt(contactId: string, options: { maxAttempts?: number } = {}): Promise<string> {
@@ -266,14 +232,16 @@ test('transactional mail: absent consent allows, denied blocks, and suppression 
       api.db,
       sql`SELECT status, reason FROM deliveries WHERE id = ANY (${ids}::uuid[]) ORDER BY array_position(${ids}::uuid[], id)`,
     );
-  await until(async () => (await rows()).every(({ status }) => !['QUEUED', 'SENDING'].includes(status)));
+  await until('all are settled', async () =>
+    (await rows()).every(({ status }) => !['QUEUED', 'SENDING'].includes(status)),
+  );
   expect(await rows()).toEqual([
     { status: 'SENT', reason: null },
     { status: 'FAILED', reason: 'CONSENT_DENIED' },
     { status: 'SENT', reason: null },
   ]);
   expect(customers.map(({ email }) => arrived(email).length)).toEqual([1, 0, 1]);
-}, 60_000);
+});
 
 test('a mailbox that is full until the last try is a soft bounce, and the policy suppresses it', async () => {
   await call('put', '/bounce-policy', { soft_bounces: 1, within_days: 30 });
@@ -287,8 +255,8 @@ test('a mailbox that is full until the last try is a soft bounce, and the policy
   await receipt(contact?.id ?? '', { maxAttempts: 1 });
   const suppressed = async () =>
     (await call('post', '/suppressions/check', { address: contact?.email })).body.items as { reason: string }[];
-  await until(async () => (await suppressed()).length > 0);
+  await until('it is suppressed', async () => (await suppressed()).length > 0);
   expect(await suppressed()).toEqual([expect.objectContaining({ reason: 'BOUNCE', source: 'DELIVERY' })]);
   const left = await call('get', '/unsubscribes?source=BOUNCE');
   expect(left.body.items).toEqual([expect.objectContaining({ contact_id: contact?.id })]);
-}, 60_000);
+});

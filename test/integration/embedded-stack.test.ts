@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { isProcessAlive, tryLock, withLock } from '../../dev/file-lock';
@@ -15,6 +14,7 @@ import { Supervisor } from '../../dev/service';
 import { StackRunningError, startStack } from '../../dev/stack';
 import { startTemporal } from '../../dev/temporal';
 import { PROJECT, tsxArguments } from '../../dev/tsx';
+import { sleep, until } from '../support/until';
 
 let folder: string;
 let processes: ProcessGroup;
@@ -36,14 +36,6 @@ async function query(server: EmbeddedPostgres, text: string): Promise<Record<str
     return (await client.query(text)).rows;
   } finally {
     await client.end();
-  }
-}
-
-async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('waited 20 s in vain');
-    await sleep(25);
   }
 }
 
@@ -194,7 +186,7 @@ describe('processes', () => {
   test('end in their order', async () => {
     const log = join(folder, 'ends');
     const started = [await child('last', 3, log), await child('first', 1, log), await child('middle', 2, log)];
-    for (const managed of started) await waitFor(() => managed.logTail().includes('up'));
+    for (const managed of started) await until('it is up', () => managed.logTail().includes('up'));
     await processes.stopAll();
     expect(readFileSync(log, 'utf8')).toBe('first middle last ');
     await expect(child('late', 1, log)).rejects.toThrow('being stopped');
@@ -223,7 +215,7 @@ describe('processes', () => {
     if (!Array.isArray(pids)) throw new Error(`unexpected ${line}`);
     expect(pids.map(isProcessAlive)).toEqual([true, true]);
     starter.kill('SIGKILL');
-    await waitFor(() => pids.every((pid) => !isProcessAlive(pid)));
+    await until('all have ended', () => pids.every((pid) => !isProcessAlive(pid)));
   });
 
   test('are started again at the same address when they die', async () => {
@@ -238,7 +230,7 @@ describe('processes', () => {
     supervisor.watch(server);
     const { pid } = server;
     process.kill(pid, 'SIGKILL');
-    await waitFor(() => restarts === 1);
+    await until('it was started again', () => restarts === 1);
     expect(server.pid).not.toBe(pid);
     expect(await query(server, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     supervisor.stop();

@@ -1,10 +1,12 @@
 import { gateUrl } from '../../domain/gates';
 import { one, sql } from '../../platform/postgres';
-import { startTestApi, type TestApi, type TestRequest, type TestWorkspace } from '../support/api';
+import type { TestApi, TestRequest, TestWorkspace } from '../support/api';
 import { confirmToken, consentWorkspace, requestsOf } from '../support/consent-world';
+import { type Product, startProduct } from '../support/product';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
-import { processEnvironment, spawnWorker, stopTestProcesses } from '../support/stack';
+import { until } from '../support/until';
 
+let product: Product;
 let api: TestApi;
 let workspace: TestWorkspace;
 let smtp: ScriptedSmtpServer;
@@ -12,23 +14,19 @@ let counter = 0;
 
 beforeAll(async () => {
   smtp = await ScriptedSmtpServer.start();
-  api = await startTestApi({ databaseName: 'gates', env: { PUBLIC_REQUESTS_PER_MINUTE: '1000' } });
-  workspace = await consentWorkspace(api);
-  const { SALLY_SECRETS, SALLY_SUPPRESSION_KEY } = api.deps.config;
-  const env = await processEnvironment({
-    database: api.database,
-    namespace: api.namespace,
-    smtpUrl: `smtp://127.0.0.1:${smtp.port}`,
-    secrets: { SALLY_SECRETS, SALLY_SUPPRESSION_KEY },
+  product = await startProduct({
+    name: 'gates',
+    apiEnv: { PUBLIC_REQUESTS_PER_MINUTE: '1000' },
+    workerEnv: { SMTP_URL: `smtp://127.0.0.1:${smtp.port}` },
   });
-  await spawnWorker({ role: 'all', env: { ...env, PUBLIC_URL: api.url, EMAIL_FROM: 'sally@mail.example' } });
-}, 120_000);
+  ({ api } = product);
+  workspace = await consentWorkspace(api);
+});
 
 afterAll(async () => {
-  await stopTestProcesses();
-  await api.close();
+  await product.close();
   await smtp.stop();
-}, 60_000);
+});
 
 const call = (method: string, path: string, request: TestRequest = {}) =>
   api.request(method, `/workspaces/${workspace.id}${path}`, { token: workspace.tokens.marketer, ...request });
@@ -93,9 +91,8 @@ test('the mailed link leads to the resource, and what was typed becomes the prof
   expect((await ask(slug, { email })).status).toBe(422);
   const asked = await ask(slug, { email, first_name: 'Rita' });
   expect(asked.status).toBe(202);
-  const deadline = Date.now() + 30_000;
   const mails = () => smtp.accepted.filter((message) => message.to === email);
-  while (mails().length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('the mail has arrived', () => mails().length > 0);
   const raw = (mails()[0]?.raw ?? '')
     .replace(/=\r\n/g, '')
     .replace(/=([0-9A-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
@@ -112,7 +109,7 @@ test('the mailed link leads to the resource, and what was typed becomes the prof
   expect(opened.headers.get('referrer-policy')).toBe('no-referrer');
   expect(await name()).toEqual({ first_name: 'Rita' });
   expect(await grants(id)).toMatchObject([{ status: 'GRANTED', uses: 1 }]);
-}, 60_000);
+});
 
 test('a consent has to be confirmed before the link opens', async () => {
   const newsletter = await purposeId('newsletter');
@@ -141,7 +138,7 @@ test('a consent has to be confirmed before the link opens', async () => {
   expect(open.status).toBe(200);
   expect(open.body).toEqual({ code: 'SPRING' });
   expect(await accesses(id)).toEqual(['CONDITIONS', 'GIVEN']);
-}, 60_000);
+});
 
 test('membership opens a gate, and leaving the list closes it again', async () => {
   const made = await call('post', '/contacts', { body: { email: 'member@gates.example' } });
@@ -168,7 +165,7 @@ test('membership opens a gate, and leaving the list closes it again', async () =
   expect((await api.request('get', path)).status).toBe(302);
   await api.db.query(sql`DELETE FROM audience_members WHERE audience_id = ${list?.id}`);
   expect((await api.request('get', path)).status).toBe(403);
-}, 60_000);
+});
 
 test('a file is copied from its upload and given as it is', async () => {
   const bytes = new Uint8Array(600_000).map((_, index) => index % 251);
@@ -186,7 +183,7 @@ test('a file is copied from its upload and given as it is', async () => {
   expect(answer.headers.get('content-type')).toBe('application/pdf');
   expect(answer.headers.get('content-disposition')).toContain('attachment');
   expect(Buffer.from(await answer.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true);
-}, 60_000);
+});
 
 test('a link works as often as it may, until its time, unless it was revoked, the gate closed or the person erased', async () => {
   const one_use = await gate({ max_uses: 1 });
@@ -215,7 +212,7 @@ test('a link works as often as it may, until its time, unless it was revoked, th
   expect((await api.request('get', closed)).status).toBe(410);
   expect(await accesses(more.id)).toEqual(['REVOKED', 'EXPIRED', 'CLOSED']);
   expect((await ask(more.slug, { email: 'closed@gates.example' })).status).toBe(404);
-}, 60_000);
+});
 
 test('a crowd of requests for one address mails three links, and a program that fills the honeypot none', async () => {
   const { id, slug } = await gate();
@@ -223,7 +220,7 @@ test('a crowd of requests for one address mails three links, and a program that 
   expect(await grants(id)).toHaveLength(3);
   expect((await ask(slug, { email: 'bot@gates.example', website: 'https://spam.example' })).status).toBe(202);
   expect(await grants(id)).toHaveLength(3);
-}, 60_000);
+});
 
 test('bad input is answered clearly', async () => {
   const { id, slug } = await gate();
@@ -263,4 +260,4 @@ test('bad input is answered clearly', async () => {
   for (const token of ['x', another, (await link(id)).slice(7, -3)]) {
     expect((await api.request('get', `/gates/${token}`)).status).toBe(404);
   }
-}, 60_000);
+});

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
 import { startTestApi, type TestApi } from '../support/api';
 import { spawnApi, stopTestProcesses } from '../support/stack';
+import { until } from '../support/until';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -16,39 +18,33 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   async (signal) => {
     const spawned = await spawnApi({ env: api.environment });
     const body = JSON.stringify({ name: `Changed before ${signal}` });
-    const answer = new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
-      const running = request(
-        `${spawned.url}/workspaces/${api.workspace.id}`,
-        {
-          method: 'PATCH',
-          headers: {
-            authorization: `Bearer ${api.tokens.owner}`,
-            'content-type': 'application/json',
-            'content-length': body.length,
-          },
-        },
-        (response) => {
-          let text = '';
-          response.setEncoding('utf8');
-          response.on('data', (chunk: string) => {
-            text += chunk;
-          });
-          response.on('end', () => resolve({ status: response.statusCode, text }));
-        },
-      );
-      running.on('error', reject);
-      running.write(body.slice(0, 5), () => {
-        // The server has begun to read; now it is told to stop, and then gets the rest.
-        setTimeout(() => {
-          process.kill(spawned.pid, signal);
-          setTimeout(() => running.end(body.slice(5)), 500);
-        }, 200);
-      });
+    const running = request(`${spawned.url}/workspaces/${api.workspace.id}`, {
+      method: 'PATCH',
+      headers: {
+        authorization: `Bearer ${api.tokens.owner}`,
+        'content-type': 'application/json',
+        'content-length': body.length,
+        // Answered when the server has read this far.
+        expect: '100-continue',
+      },
     });
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    await expect(fetch(`${spawned.url}/healthz`)).rejects.toThrow();
+    const begun = once(running, 'continue');
+    const answer = once(running, 'response').then(async ([response]) => ({
+      status: response.statusCode,
+      text: Buffer.concat(await response.toArray()).toString(),
+    }));
+    running.flushHeaders();
+    await begun;
+    running.write(body.slice(0, 5));
+    process.kill(spawned.pid, signal);
+    await until('nobody is let in any more', () =>
+      fetch(`${spawned.url}/healthz`).then(
+        () => false,
+        () => true,
+      ),
+    );
+    running.end(body.slice(5));
     expect(await answer).toMatchObject({ status: 200, text: expect.stringContaining(`Changed before ${signal}`) });
     expect(await spawned.process.waitForExit()).toMatchObject({ code: 0 });
   },
-  60_000,
 );

@@ -2,6 +2,7 @@ import { MxGroups } from '../../activities/delivery/mx-groups';
 import { createLogger } from '../../platform/log';
 import { startTestApi, type TestApi } from '../support/api';
 import { NameServer } from '../support/name-server';
+import { sleep, until } from '../support/until';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -22,25 +23,18 @@ async function nameServer(): Promise<NameServer> {
 
 const log = createLogger({ name: 'mx-groups', level: 'silent' });
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries += 1) {
-    if (tries > 200) throw new Error('it did not come to pass in time');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 test('a domain counts as "other" until its exchangers are known, and is asked for once, by one process', async () => {
   const first = await nameServer();
   const groups = new MxGroups(api.db, log, first.address);
   expect([groups.groupOf('corp.example'), groups.groupOf('own.example')]).toEqual(['other', 'other']);
-  await until(() => groups.groupOf('corp.example') === 'gmail');
+  await until('the group is known', () => groups.groupOf('corp.example') === 'gmail');
   for (let n = 0; n < 50; n += 1) groups.groupOf('own.example');
   expect(groups.groupOf('own.example')).toBe('other');
   expect(first.asked.sort()).toEqual(['corp.example', 'own.example']);
   const second = await nameServer();
   const elsewhere = new MxGroups(api.db, log, second.address);
   elsewhere.groupOf('corp.example');
-  await until(() => elsewhere.groupOf('corp.example') === 'gmail');
+  await until('the group is known elsewhere', () => elsewhere.groupOf('corp.example') === 'gmail');
   expect(second.asked).toEqual([]);
 });
 
@@ -48,8 +42,8 @@ test('a look-up that fails is not repeated at once', async () => {
   const server = await nameServer();
   const groups = new MxGroups(api.db, log, server.address);
   groups.groupOf('gone.example');
-  await until(() => server.asked.length > 0);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('it was asked', () => server.asked.length > 0);
+  await sleep(50);
   for (let n = 0; n < 50; n += 1) expect(groups.groupOf('gone.example')).toBe('other');
   expect(server.asked).toEqual(['gone.example']);
 });

@@ -3,6 +3,7 @@ import { createComposer } from '../../channels/mime';
 import { createSmtpConnector, smtpOptions } from '../../channels/smtp';
 import { Postfix, postfixMissing } from '../support/postfix';
 import { testAuthority } from '../support/scripted-smtp-server';
+import { until } from '../support/until';
 
 const missing = postfixMissing();
 if (missing !== null) {
@@ -69,10 +70,7 @@ if (missing !== null) {
   const OPEN = { mayBegin: () => true, mayWrite: () => true };
 
   async function delivered(mailbox: string, count: number): Promise<Buffer[]> {
-    const end = Date.now() + 20_000;
-    while (postfix.delivered(mailbox).length < count && Date.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await until(`${count} are in the mailbox`, () => postfix.delivered(mailbox).length >= count);
     return postfix.delivered(mailbox);
   }
 

@@ -1,48 +1,26 @@
 import { laneWorkflow } from '../../domain/delivery';
 import { many, one, sql } from '../../platform/postgres';
 import { ensureWorkflow } from '../../platform/temporal';
-import { startTestApi, type TestApi } from '../support/api';
+import type { TestApi } from '../support/api';
 import { addConsented, audienceOf } from '../support/campaign-runs';
 import { exampleWorld, type World } from '../support/examples';
+import { type Product, startProduct } from '../support/product';
 import { type AcceptedMessage, ScriptedSmtpServer } from '../support/scripted-smtp-server';
 import { enrolIn, mailboxesOf, plan, sequenceOf, setClock } from '../support/sequence-world';
-import {
-  processEnvironment,
-  spawnWorker,
-  stopTestProcesses,
-  temporalAddress,
-  testDatabase,
-  testNamespace,
-  testSecrets,
-} from '../support/stack';
+import { until } from '../support/until';
 
 /** Real workers, a real engine, a real SMTP server; only the clock of the rules is moved. */
 let api: TestApi;
 let world: World;
 let server: ScriptedSmtpServer;
-let dropDatabase: () => Promise<void>;
+let product: Product;
 
 beforeAll(async () => {
-  const database = await testDatabase('sequences_sending');
-  dropDatabase = () => database.drop();
-  const namespace = await testNamespace('sequences');
-  const address = await temporalAddress();
-  const secrets = testSecrets();
   server = await ScriptedSmtpServer.start({ login: { username: 'sally', password: 'p4ssw0rd' } });
-  const env = {
-    ...(await processEnvironment({ database, namespace, secrets })),
-    ALLOW_PRIVATE_SMTP: 'true',
-    LOG_LEVEL: 'warn',
-  };
-  api = await startTestApi({
-    databaseName: 'sequences_sending',
-    database,
-    temporal: { address, namespace },
-    env: { ...secrets, ALLOW_PRIVATE_SMTP: 'true' },
-  });
+  product = await startProduct({ name: 'sequences_sending', env: { ALLOW_PRIVATE_SMTP: 'true' } });
+  ({ api } = product);
   await setClock(api, '2027-01-18T10:00:00+01:00');
-  await spawnWorker({ role: 'all', env });
-}, 120_000);
+});
 
 beforeEach(async () => {
   world = await exampleWorld(api);
@@ -50,19 +28,9 @@ beforeEach(async () => {
 });
 
 afterAll(async () => {
-  await stopTestProcesses();
+  await product.close();
   await server.stop();
-  await api.close();
-  await dropDatabase();
 });
-
-async function until(condition: () => Promise<boolean>, seconds = 60): Promise<void> {
-  const end = Date.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error('it did not come to pass in time');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 const statuses = async (sequenceId: string): Promise<Record<string, number>> => {
   const rows = await many<{ status: string; n: number }>(
@@ -98,8 +66,8 @@ test('three steps go from one mailbox on their days, as one thread', async () =>
   const received = () => server.accepted.filter((message) => message.to.startsWith('thread0@'));
   await enrolIn(world, sequence, { contact_ids: [contact] });
   // The window is open and quota is left: at once, without anybody's help.
-  await until(async () => received().length === 1);
-  await until(async () => (await statuses(sequence)).SENT === 1);
+  await until('the first mail has arrived', () => received().length === 1);
+  await until('the first is sent', async () => (await statuses(sequence)).SENT === 1);
   for (const [day, step] of [
     ['20', 2],
     ['21', 3],
@@ -109,7 +77,7 @@ test('three steps go from one mailbox on their days, as one thread', async () =>
     expect(received()).toHaveLength(step - 1);
     await setClock(api, `2027-01-${day}T09:00:01+01:00`);
     await wake(sequence);
-    await until(async () => (await statuses(sequence)).SENT === step);
+    await until(`step ${step} is sent`, async () => (await statuses(sequence)).SENT === step);
   }
   const mails = received();
   expect(mails.map((mail) => header(mail, 'Subject'))).toEqual(['Step 1 for Ada', 'Step 2 for Ada', 'Step 3 for Ada']);
@@ -131,7 +99,7 @@ test('three steps go from one mailbox on their days, as one thread', async () =>
   await plan(world);
   const { body } = await world.call('GET', `/workspaces/{ws}/sequences/${sequence}`);
   expect(body.enrolments).toEqual({ active: 0, completed: 1, stopped: 0, failed: 0 });
-}, 120_000);
+});
 
 const FINAL_IDS = [
   ['is on record', sql`rfc_message_id = '<replaced@provider.example>'`, 'replaced@provider.example'],
@@ -144,7 +112,7 @@ test.each(FINAL_IDS)(
     await setClock(api, '2027-01-18T10:00:00+01:00');
     const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30, server.port), [0, 1]);
     await enrolIn(world, sequence, { contact_ids: await addConsented(world, 1, 'final') });
-    await until(async () => (await statuses(sequence)).SENT === 1);
+    await until('the first is sent', async () => (await statuses(sequence)).SENT === 1);
     const ses = await world.insert('providers', {
       ...{ name: 'SES', provider_type: 'SES', credentials: Buffer.alloc(1), is_active: false },
       settings: JSON.stringify({ region: 'eu-central-1' }),
@@ -156,7 +124,7 @@ test.each(FINAL_IDS)(
     await setClock(api, '2027-01-19T09:00:01+01:00');
     await plan(world);
     await wake(sequence);
-    await until(async () => (await statuses(sequence)).SENT === 2);
+    await until('the second is sent', async () => (await statuses(sequence)).SENT === 2);
     const second = server.accepted.filter((message) => message.to.startsWith('final0@')).at(-1);
     expect(header(second, 'In-Reply-To')).toBe(`<${final}>`);
   },
@@ -183,16 +151,16 @@ test('what missed its slot, was stopped, or has reached its goal is not sent', a
   // The evening: the window has closed on the third one, and nobody was there to send it.
   await setClock(api, '2027-01-18T17:00:01+01:00');
   await wake(sequence);
-  await until(async () => (await statuses(sequence)).CANCELLED === 2);
+  await until('both are cancelled', async () => (await statuses(sequence)).CANCELLED === 2);
   const third = () =>
     one<{ status: string; reason: string | null }>(
       api.db,
       sql`SELECT status, reason FROM deliveries WHERE contact_id = ${people[2] ?? ''}`,
     );
-  await until(async () => (await third())?.reason === 'SLOT_MISSED');
+  await until('the third has missed its slot', async () => (await third())?.reason === 'SLOT_MISSED');
   expect(await third()).toMatchObject({ status: 'QUEUED' });
   expect(server.accepted.filter((message) => message.to.startsWith('never'))).toEqual([]);
-}, 90_000);
+});
 
 test('300 mails of 100 mailboxes at three moments cost at most 0.05 Temporal actions each', async () => {
   await setClock(api, '2027-01-18T00:10:00+01:00');
@@ -200,7 +168,7 @@ test('300 mails of 100 mailboxes at three moments cost at most 0.05 Temporal act
   const sequence = await sequenceOf(world, mailboxes, [0]);
   const audience_id = await audienceOf(world, await addConsented(world, 300, 'many'));
   await enrolIn(world, sequence, { audience_id });
-  await until(async () => (await statuses(sequence)).QUEUED === 300);
+  await until('all wait', async () => (await statuses(sequence)).QUEUED === 300);
   let workflowId = '';
   const runs = new Set<string>();
   const client = api.deps.temporal;
@@ -208,7 +176,7 @@ test('300 mails of 100 mailboxes at three moments cost at most 0.05 Temporal act
     await setClock(api, `2027-01-18T${time}+01:00`);
     workflowId = await wake(sequence);
     runs.add((await client.workflow.getHandle(workflowId).describe()).runId);
-    await until(async () => (await statuses(sequence)).SENT === (n + 1) * 100);
+    await until(`${(n + 1) * 100} are sent`, async () => (await statuses(sequence)).SENT === (n + 1) * 100);
     expect((await statuses(sequence)).QUEUED ?? 0).toBe(300 - (n + 1) * 100);
   }
   let actions = 0;
@@ -228,4 +196,4 @@ test('300 mails of 100 mailboxes at three moments cost at most 0.05 Temporal act
   expect(senders).toHaveLength(300);
   expect(new Set(senders.map((message) => message.from)).size).toBe(100);
   expect(server.duplicates()).toEqual([]);
-}, 180_000);
+});

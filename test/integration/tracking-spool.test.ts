@@ -7,6 +7,7 @@ import { many, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
 import { consentWorkspace, messageToken, type SentMessage, sentMessage } from '../support/consent-world';
 import { type DurablePostgres, durablePostgres, stopTestProcesses, type TestDatabase } from '../support/stack';
+import { readUntil, sleep } from '../support/until';
 
 /** A Postgres of its own, really stopped, crashed and frozen under an API that goes on answering clicks. */
 let postgres: DurablePostgres;
@@ -50,19 +51,6 @@ const recorded = (sent: SentMessage) =>
     sql`SELECT kind, occurred_at, workspace_id FROM engagements WHERE delivery_id = ${sent.deliveryId} ORDER BY id`,
   );
 
-async function until<T>(read: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    try {
-      const value = await read();
-      if (good(value) || Date.now() > deadline) return value;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 const spooled = async () => (existsSync(spool) ? (await readdir(spool)).length : 0);
 
 test('with Postgres stopped, known links redirect and are replayed once; unknown ones say "later"', async () => {
@@ -80,25 +68,25 @@ test('with Postgres stopped, known links redirect and are replayed once; unknown
   const later = await api.request('get', unknown.click);
   expect(later.status).toBe(503);
   expect(Number(later.headers.get('retry-after'))).toBeGreaterThan(0);
-  await until(spooled, (files) => files > 0);
+  await readUntil(spooled, (files) => files > 0);
   expect(await spooled()).toBeGreaterThan(0);
 
   await postgres.server.start();
-  const rows = await until(
+  const rows = await readUntil(
     () => recorded(known),
     (found) => found.length >= 52,
   );
   expect(rows.filter((row) => row.kind === 'CLICK')).toHaveLength(51);
   expect(rows.filter((row) => row.kind === 'OPEN')).toHaveLength(1);
-  expect(await until(spooled, (files) => files === 0)).toBe(0);
+  expect(await readUntil(spooled, (files) => files === 0)).toBe(0);
   expect(await recorded(known)).toHaveLength(52);
   const opens = await recorded(unknown);
   expect(opens).toEqual([expect.objectContaining({ kind: 'OPEN', workspace_id: workspace.id })]);
-}, 90_000);
+});
 
 test('a crash of Postgres in the middle loses no answered click and doubles none', async () => {
   const sent = await message();
-  await until(
+  await readUntil(
     () => api.request('get', sent.click),
     (answer) => answer.status === 302,
   );
@@ -111,24 +99,24 @@ test('a crash of Postgres in the middle loses no answered click and doubles none
       }
     }),
   );
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sleep(300);
   await postgres.server.crash();
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sleep(300);
   await postgres.server.start();
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sleep(300);
   going = false;
   await clicking;
-  expect(await until(spooled, (files) => files === 0)).toBe(0);
-  const rows = await until(
+  expect(await readUntil(spooled, (files) => files === 0)).toBe(0);
+  const rows = await readUntil(
     () => recorded(sent),
     (found) => found.length >= answered,
   );
   expect(rows).toHaveLength(answered);
-}, 90_000);
+});
 
 test('with Postgres frozen, clicks are answered all the same and recorded once when it goes on', async () => {
   const sent = await message();
-  await until(
+  await readUntil(
     () => api.request('get', sent.click),
     (answer) => answer.status === 302,
   );
@@ -137,10 +125,10 @@ test('with Postgres frozen, clicks are answered all the same and recorded once w
   const answers = await Promise.all(Array.from({ length: 20 }, () => api.request('get', sent.click)));
   expect(answers.map((answer) => answer.status)).toEqual(Array(20).fill(302));
   await postgres.server.thaw();
-  expect(await until(spooled, (files) => files === 0)).toBe(0);
-  const rows = await until(
+  expect(await readUntil(spooled, (files) => files === 0)).toBe(0);
+  const rows = await readUntil(
     () => recorded(sent),
     (found) => found.length >= 21,
   );
   expect(rows).toHaveLength(21);
-}, 90_000);
+});

@@ -7,6 +7,7 @@ import { uuidv7 } from '../../platform/ids';
 import { many, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
 import { consentWorkspace, messageToken, type SentMessage, sentMessage } from '../support/consent-world';
+import { readUntil } from '../support/until';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 const URLS = ['https://example.com/a?b=c&d=%20e#f', 'https://example.com/größe', 'javascript:alert(1)'];
@@ -42,14 +43,7 @@ const engagements = (sent: SentMessage) =>
   );
 
 /** Opens are recorded behind the answer. */
-async function eventually<T>(read: () => Promise<T[]>, length: number): Promise<T[]> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const rows = await read();
-    if (rows.length >= length || Date.now() > deadline) return rows;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
+const eventually = <T>(read: () => Promise<T[]>, length: number) => readUntil(read, (rows) => rows.length >= length);
 
 const get = (path: string, headers: Record<string, string> = { 'user-agent': BROWSER }) =>
   api.request('get', path, { headers });

@@ -7,6 +7,7 @@ import type { TestApi } from './api';
 import type { World } from './examples';
 import { approvedCampaign } from './examples/content';
 import { temporalAddress, workflowBundle } from './stack';
+import { readUntil } from './until';
 
 /** A control worker with the campaigns' activities only: lanes are not drained, tests settle rows by themselves. */
 export async function startCampaignWorker(api: TestApi): Promise<() => Promise<void>> {
@@ -106,20 +107,11 @@ export async function runState(db: Queryable, runId: string): Promise<RunState> 
   return row;
 }
 
-/** Polls until `holds` is true of the run; throws with its last state after `timeoutMs`. */
-export async function until(
-  db: Queryable,
-  runId: string,
-  holds: (state: RunState) => boolean,
-  timeoutMs = 20_000,
-): Promise<RunState> {
-  const end = Date.now() + timeoutMs;
-  for (;;) {
-    const state = await runState(db, runId);
-    if (holds(state)) return state;
-    if (Date.now() > end) throw new Error(`the run stands at ${JSON.stringify(state)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+/** Waits until `holds` is true of the run; throws with its last state if that does not come to pass. */
+export async function untilRun(db: Queryable, runId: string, holds: (state: RunState) => boolean): Promise<RunState> {
+  const state = await readUntil(() => runState(db, runId), holds);
+  if (!holds(state)) throw new Error(`the run stands at ${JSON.stringify(state)}`);
+  return state;
 }
 
 /** Rows of a run by status. */

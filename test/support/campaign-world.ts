@@ -26,6 +26,13 @@ ${Array.from({ length: 8 }, () => PARAGRAPH).join('\n')}
   text: `Hello {{ first_name|default("there") }}!\n\n${'What is new this month, in plain words.\n'.repeat(20)}\nUnsubscribe: {{ unsubscribe_url }}\n`,
 };
 
+/** A mail of a few lines, for suites that do not look at its content. */
+export const SHORT_MAIL = {
+  subject: 'Hello {{ first_name }}',
+  html: '<p>Hello</p><p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>',
+  text: 'Hello\n{{ unsubscribe_url }}\n',
+};
+
 /** What a world needs of a running stack. */
 export interface WorldConnections {
   workerUrl: string;
@@ -231,7 +238,7 @@ export class CampaignWorld {
   }
 
   /** Resolves when the run is SENT; rejects after `timeoutMs` with the counts it stands at. */
-  async untilSent(runId: string, timeoutMs: number): Promise<RunCounts> {
+  async untilSent(runId: string, timeoutMs = 120_000): Promise<RunCounts> {
     const end = Date.now() + timeoutMs;
     for (;;) {
       const run = await one<{ status: string }>(

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time';
-import { findPort } from '../../dev/ports';
+import { findPort, isPortFree } from '../../dev/ports';
 import { type EmbeddedPostgres, removePostgresData, startPostgres } from '../../dev/postgres';
 import { answersOk, type ManagedProcess, ProcessGroup, STOP_ORDER, waitUntilReady } from '../../dev/processes';
+import { productBuild } from '../../dev/product-build';
 import { type EmbeddedTemporal, SEARCH_ATTRIBUTES, startTemporal } from '../../dev/temporal';
 import { readTestStack, TEST_DIRECTORY, type TestStackAddresses, testStackSchema } from '../../dev/test-stack';
-import { PROJECT, tsxArguments } from '../../dev/tsx';
+import { PROJECT } from '../../dev/tsx';
 import { workflowBundle } from '../../dev/workflow-bundle';
 import { createDatabaseFromTemplate, type TestDatabase } from './test-database';
 
@@ -132,7 +133,7 @@ export interface SpawnedProcess {
 
 type Overrides = Record<string, string | undefined>;
 
-/** Starts `worker.ts --role …` with this environment and waits for its /readyz. */
+/** Starts the worker in a role with this environment and waits for its /readyz. */
 export async function spawnWorker(options: {
   role: 'control' | 'delivery' | 'all';
   env: Overrides;
@@ -141,47 +142,64 @@ export async function spawnWorker(options: {
   /** For profiles: `--cpu-prof`. */
   nodeFlags?: string[];
 }): Promise<SpawnedProcess> {
-  const port = await findPort();
   const { codePath } = await workflowBundle();
-  const env = { METRICS_PORT: String(port), SALLY_WORKFLOW_BUNDLE: codePath, ...options.env };
-  return spawnProduct(
-    `worker-${options.role}`,
-    ['worker.ts', '--role', options.role],
-    port,
-    env,
-    options.cwd,
-    options.nodeFlags,
-  );
-}
-
-/** Starts `server.ts` with this environment and waits for its /readyz. */
-export async function spawnApi(options: { env: Overrides; cwd?: string }): Promise<SpawnedProcess> {
-  const port = await findPort();
-  const env = { PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, ...options.env };
-  return spawnProduct('api', ['server.ts'], port, env, options.cwd);
-}
-
-async function spawnProduct(
-  name: string,
-  [script = '', ...args]: string[],
-  port: number,
-  env: Overrides,
-  cwd?: string,
-  nodeFlags: string[] = [],
-): Promise<SpawnedProcess> {
-  counter += 1;
-  const managed = await testProcesses().start({
-    name: `${name}-${counter}`,
-    command: process.execPath,
-    args: [...nodeFlags, ...tsxArguments(script, ...args)],
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(PROJECT, 'tsconfig.json'), ...env },
-    cwd: cwd ?? PROJECT,
-    order: name === 'api' ? STOP_ORDER.api : STOP_ORDER.worker,
-    graceMs: 30_000,
+  return spawnProduct({
+    ...options,
+    name: `worker-${options.role}`,
+    order: STOP_ORDER.worker,
+    script: 'worker.js',
+    args: ['--role', options.role],
+    env: (port) => ({ METRICS_PORT: String(port), SALLY_WORKFLOW_BUNDLE: codePath, ...options.env }),
   });
-  const url = `http://127.0.0.1:${port}`;
-  await waitUntilReady(managed, () => answersOk(`${url}/readyz`), 60_000);
-  return { process: managed, pid: managed.pid, url };
+}
+
+/** Starts the API with this environment and waits for its /readyz. */
+export function spawnApi(options: { env: Overrides; cwd?: string; nodeFlags?: string[] }): Promise<SpawnedProcess> {
+  return spawnProduct({
+    ...options,
+    name: 'api',
+    order: STOP_ORDER.api,
+    script: 'server.js',
+    args: [],
+    env: (port) => ({ PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, ...options.env }),
+  });
+}
+
+/** Of the sources as they were when this file's first process was started: all its processes are of one kind. */
+let build: Promise<string> | undefined;
+
+async function spawnProduct(options: {
+  name: string;
+  order: number;
+  script: string;
+  args: string[];
+  env: (port: number) => Overrides;
+  cwd?: string;
+  nodeFlags?: string[];
+}): Promise<SpawnedProcess> {
+  build ??= productBuild();
+  const script = join(await build, options.script);
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await findPort();
+    counter += 1;
+    const managed = await testProcesses().start({
+      name: `${options.name}-${counter}`,
+      command: process.execPath,
+      args: [...(options.nodeFlags ?? []), script, ...options.args],
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env(port) },
+      cwd: options.cwd ?? PROJECT,
+      order: options.order,
+      graceMs: 30_000,
+    });
+    const url = `http://127.0.0.1:${port}`;
+    try {
+      await waitUntilReady(managed, () => answersOk(`${url}/readyz`), 120_000);
+      return { process: managed, pid: managed.pid, url };
+    } catch (error) {
+      // Somebody took the port between the look and the bind.
+      if (attempt >= 3 || !managed.exit || (await isPortFree(port))) throw error;
+    }
+  }
 }
 
 /** A Postgres of the suite's own with safe settings, to be restarted, frozen or crashed. */

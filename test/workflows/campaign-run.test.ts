@@ -10,13 +10,14 @@ import {
   runState,
   sentOff,
   startCampaignWorker,
-  until,
+  untilRun,
 } from '../support/campaign-runs';
 import { exampleWorld, type World } from '../support/examples';
 import { approvedCampaign } from '../support/examples/content';
 import { beginFastForward, fastForward } from '../support/time-skipping';
 
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 let api: TestApi;
 let world: World;
 let stopWorker: () => Promise<void>;
@@ -67,7 +68,7 @@ test('makes a row for everybody in the audience, also who will get nothing, and 
       exclude: [await audienceOf(world, [excluded ?? ''])],
     },
   });
-  await until(api.db, runId, (run) => run.phase === 'MATERIALISED');
+  await untilRun(api.db, runId, (run) => run.phase === 'MATERIALISED');
   expect(await runState(api.db, runId)).toMatchObject({ status: 'SENDING', audience_size: 24 });
   const rows = await many<Record<string, unknown>>(
     api.db,
@@ -94,7 +95,7 @@ test('makes a row for everybody in the audience, also who will get nothing, and 
   expect(lane?.awake).toBe(true);
 
   expect(await acceptQueued(api.db, runId)).toBe(24);
-  await until(api.db, runId, (run) => run.status === 'SENT');
+  await untilRun(api.db, runId, (run) => run.status === 'SENT');
   const handle = api.deps.temporal.workflow.getHandle(workflowId);
   await handle.result();
   expect(await show(campaignId)).toMatchObject({ status: 'SENT', total_recipients: 24, sent_count: 24 });
@@ -137,7 +138,7 @@ test('waits for its time, re-checks the approval, and begins then', async () => 
   await moveClock(3 * DAY + 60_000);
   // Two looks a day apart are over; the third is due.
   await beginFastForward(api.deps.temporal, workflowId, DAY + 1_000);
-  await until(api.db, body.run_id, (run) => run.phase === 'MATERIALISED');
+  await untilRun(api.db, body.run_id, (run) => run.phase === 'MATERIALISED');
   expect(await rowsByStatus(api.db, body.run_id)).toEqual({ QUEUED: 5 });
 }, 60_000);
 
@@ -145,7 +146,7 @@ test('stops with an alert when the approval is void at its time; goes on after a
   await addConsented(world, 4);
   const campaignId = await approvedCampaign(world);
   const { body } = await operate(campaignId, 'schedule', {
-    scheduled_at: new Date(Date.now() + 1_500).toISOString(),
+    scheduled_at: new Date(Date.now() + HOUR).toISOString(),
   });
   const runId = body.run_id;
   const edited = await api.request(
@@ -157,7 +158,9 @@ test('stops with an alert when the approval is void at its time; goes on after a
     },
   );
   expect(edited.body).toMatchObject({ status: 'SCHEDULED', approval: { state: 'VOIDED' } });
-  const stopped = await until(api.db, runId, (run) => run.status === 'PAUSED');
+  await moveClock(HOUR + 60_000);
+  await beginFastForward(api.deps.temporal, body.workflow.workflow_id, HOUR + 1_000);
+  const stopped = await untilRun(api.db, runId, (run) => run.status === 'PAUSED');
   expect(stopped.stop_reason).toBe('APPROVAL_VOID');
   expect(await rowsByStatus(api.db, runId)).toEqual({});
   const alerts = await many(
@@ -176,7 +179,7 @@ test('stops with an alert when the approval is void at its time; goes on after a
   });
   await world.call('POST', `/workspaces/{ws}/email-marketing/messages/${submitted.body.id}/approve`);
   await operate(campaignId, 'resume');
-  await until(api.db, runId, (run) => run.phase === 'MATERIALISED');
+  await untilRun(api.db, runId, (run) => run.phase === 'MATERIALISED');
   const messages = await many(api.db, sql`SELECT DISTINCT message_id FROM deliveries WHERE source_id = ${runId}`);
   expect(messages).toEqual([{ message_id: submitted.body.id }]);
 }, 60_000);
@@ -184,7 +187,7 @@ test('stops with an alert when the approval is void at its time; goes on after a
 test('a pause holds everything, a resume goes on where it was', async () => {
   await addConsented(world, 9_000);
   const { campaignId, runId } = await sentOff(world);
-  await until(api.db, runId, (run) => run.audience_size !== null);
+  await untilRun(api.db, runId, (run) => run.audience_size !== null);
   const paused = await operate(campaignId, 'pause');
   expect(paused.body.status).toBe('PAUSED');
   const before = await rowsByStatus(api.db, runId);
@@ -192,7 +195,7 @@ test('a pause holds everything, a resume goes on where it was', async () => {
   expect(await rowsByStatus(api.db, runId)).toEqual(before);
   expect(await show(campaignId, '/ledger')).toMatchObject({ balanced: true });
   await operate(campaignId, 'resume');
-  await until(api.db, runId, (run) => run.phase === 'MATERIALISED');
+  await untilRun(api.db, runId, (run) => run.phase === 'MATERIALISED');
   expect(await rowsByStatus(api.db, runId)).toEqual({ QUEUED: 9_000 });
   // A pause with everything sent does not end the run; the resume does.
   await operate(campaignId, 'pause');
@@ -200,13 +203,13 @@ test('a pause holds everything, a resume goes on where it was', async () => {
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect((await runState(api.db, runId)).status).toBe('PAUSED');
   await operate(campaignId, 'resume');
-  await until(api.db, runId, (run) => run.status === 'SENT');
+  await untilRun(api.db, runId, (run) => run.status === 'SENT');
 }, 60_000);
 
 test('a cancel while rows are being made leaves none that waits', async () => {
   await addConsented(world, 60_000);
   const { campaignId, runId, workflowId } = await sentOff(world);
-  await until(api.db, runId, (run) => run.audience_size !== null);
+  await untilRun(api.db, runId, (run) => run.audience_size !== null);
   await acceptQueued(api.db, runId, 100);
   const cancelled = await operate(campaignId, 'cancel');
   expect(cancelled.body.status).toBe('CANCELLED');
@@ -222,17 +225,17 @@ test('a cancel while rows are being made leaves none that waits', async () => {
 test('a row with an unknown outcome does not hold the run open', async () => {
   await addConsented(world, 3);
   const { runId } = await sentOff(world);
-  await until(api.db, runId, (run) => run.phase === 'MATERIALISED');
+  await untilRun(api.db, runId, (run) => run.phase === 'MATERIALISED');
   await acceptQueued(api.db, runId, 2);
   await api.db.query(
     sql`UPDATE deliveries SET status = 'UNCONFIRMED' WHERE source_id = ${runId} AND status = 'QUEUED'`,
   );
-  await until(api.db, runId, (run) => run.status === 'SENT');
+  await untilRun(api.db, runId, (run) => run.status === 'SENT');
   expect(await rowsByStatus(api.db, runId)).toEqual({ SENT: 2, UNCONFIRMED: 1 });
 }, 60_000);
 
 test('an audience of nobody is sent at once', async () => {
   const { campaignId, runId } = await sentOff(world);
-  await until(api.db, runId, (run) => run.status === 'SENT');
+  await untilRun(api.db, runId, (run) => run.status === 'SENT');
   expect(await show(campaignId, '/ledger')).toMatchObject({ balanced: true, audience_size: 0, rows: 0 });
 }, 60_000);

@@ -12,6 +12,7 @@ import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
 import { confirmToken, consentWorkspace, requestsOf } from '../support/consent-world';
 import { temporalAddress, workflowBundle } from '../support/stack';
 import { fastForward } from '../support/time-skipping';
+import { readUntil } from '../support/until';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -99,18 +100,9 @@ const mails = async (requestId: string) =>
 const statusOf = async (requestId: string) =>
   (await one<{ status: string }>(api.db, sql`SELECT status FROM opt_in_requests WHERE id = ${requestId}`))?.status;
 
-async function until<T>(read: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    const value = await read();
-    if (good(value) || Date.now() > deadline) return value;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
-
 /** Waits until the run sleeps. */
 async function sleeping(requestId: string, what: 'reminder' | 'expiry'): Promise<void> {
-  const step = await until(
+  const step = await readUntil(
     () =>
       run(requestId)
         .query<OptInStep | null>(OPT_IN_STEP_QUERY)
@@ -240,7 +232,7 @@ describe('doubleOptIn', () => {
     await later(id, HOUR);
     expect((await signUp(email)).id).toBe(id);
     expect(
-      await until(
+      await readUntil(
         () => mails(id),
         (keys) => keys.length === 2,
       ),
@@ -312,7 +304,7 @@ describe('doubleOptIn', () => {
         api.db,
         sql`SELECT 1 FROM alerts WHERE workspace_id = ${workspace.id} AND kind = 'opt-in-template-missing' AND resolved_at IS NULL`,
       );
-    expect(await until(alerts, (rows) => rows.length > 0)).toHaveLength(1);
+    expect(await readUntil(alerts, (rows) => rows.length > 0)).toHaveLength(1);
     expect(await mails(id)).toEqual([]);
     await api.db.query(sql`UPDATE templates SET is_active = true WHERE workspace_id = ${workspace.id}`);
     await fastForward(api.deps.temporal, optInWorkflowId(id), 120_000);

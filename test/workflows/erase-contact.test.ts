@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { createConsentActivities } from '../../activities/consent';
@@ -17,6 +18,7 @@ import { textOfTemporal } from '../faults/address-scan';
 import { startTestApi, type TestApi } from '../support/api';
 import { tablesHolding } from '../support/personal-data-scan';
 import { temporalAddress, workflowBundle } from '../support/stack';
+import { readUntil } from '../support/until';
 
 const OLD = 'quillon.first@old-address.example';
 const ADDRESS = 'quillon.now@current-address.example';
@@ -65,18 +67,6 @@ const call = async (method: string, path: string, request: object = {}) => {
   expect({ path, status: answer.status, text: answer.status < 300 ? '' : answer.text }).toMatchObject({ text: '' });
   return answer;
 };
-
-/** Repeats an expectation until it holds, for five seconds at most. */
-async function settled(expectation: () => Promise<void>): Promise<void> {
-  for (let left = 50; ; left -= 1) {
-    try {
-      return await expectation();
-    } catch (error) {
-      if (left === 0) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
 
 const finished = (workflowId: string) => api.deps.temporal.workflow.getHandle(workflowId).result();
 
@@ -266,7 +256,8 @@ test('waits for an import that reads a file with the address', async () => {
   const { body: erased } = await call('delete', `/contacts/${reading.id}`);
   const input = { workspaceId: api.workspace.id, jobId: erased.id };
   const step = () => new MockActivityEnvironment().run(() => runErasure({ ...api.deps, db: api.db }, input));
-  await settled(async () => expect(await step()).toEqual({ state: 'WAIT', waitsFor: 'FILES_IN_USE', seconds: 15 }));
+  const waits = { state: 'WAIT', waitsFor: 'FILES_IN_USE', seconds: 15 };
+  expect(await readUntil(step, (found) => isDeepStrictEqual(found, waits))).toEqual(waits);
   await api.db.query(sql`UPDATE jobs SET status = 'DONE' WHERE input->>'uploadId' = ${uploadId}`);
   expect(await step()).toEqual({ state: 'DONE' });
   expect(await step()).toEqual({ state: 'DONE' });

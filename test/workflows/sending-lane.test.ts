@@ -10,6 +10,7 @@ import { exampleTemplate } from '../support/examples/content';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
 import { spawnWorker, stopTestProcesses } from '../support/stack';
 import { beginFastForward } from '../support/time-skipping';
+import { sleep, until } from '../support/until';
 
 let api: TestApi;
 let world: World;
@@ -23,7 +24,7 @@ beforeAll(async () => {
     // A lane counts as neglected after 300 s, longer than any test: what is sent was found by the lanes themselves.
     env: { ...api.environment, SMTP_URL: `smtp://127.0.0.1:${server.port}`, WATCHDOG_SECONDS: '300' },
   });
-}, 120_000);
+});
 beforeEach(async () => {
   world = await exampleWorld(api);
   server.script = () => undefined;
@@ -32,17 +33,7 @@ afterAll(async () => {
   await stopTestProcesses();
   await server.stop();
   await api.close();
-}, 60_000);
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(what: string, holds: () => Promise<boolean>, timeoutMs = 40_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
-    await sleep(50);
-  }
-}
+});
 
 /** A frozen message that transactional deliveries of this workspace can be made of. */
 async function frozenMessage(): Promise<string> {
@@ -85,6 +76,8 @@ async function counts(): Promise<Record<string, number>> {
   return row?.by_status ?? {};
 }
 
+const isAwake = async (laneId: string) =>
+  (await one<{ awake: boolean }>(api.db, sql`SELECT awake FROM lanes WHERE id = ${laneId}`))?.awake;
 const wakeUp = (laneId: string) =>
   ensureWorkflow(api.deps.temporal, laneWorkflow({ workspaceId: world.workspace.id, laneId }));
 const handleOf = (laneId: string) =>
@@ -101,9 +94,8 @@ test('many producers at once: only who turned the lane on signals, and the workf
   await wakeUp(laneId);
   await until('all are sent', async () => (await counts()).SENT === 42);
   await until('the workflow ends', () => hasEnded(laneId));
-  const lane = await one(api.db, sql`SELECT awake FROM lanes WHERE id = ${laneId}`);
-  expect(lane).toEqual({ awake: false });
-}, 90_000);
+  expect(await isAwake(laneId)).toBe(false);
+});
 
 test('no row is left, whenever it is committed while drains end', async () => {
   const messageId = await frozenMessage();
@@ -113,7 +105,8 @@ test('no row is left, whenever it is committed while drains end', async () => {
   for (let round = 0; round < 10; round += 1) {
     // A drain ends when nothing came for two seconds: rows that are committed around that moment hit its end.
     // The last round comes when the drain has surely ended.
-    await sleep(round === 9 ? 4_000 : 1_800 + Math.random() * 700);
+    if (round < 9) await sleep(1_800 + Math.random() * 700);
+    else await until('the drain has ended', async () => !(await isAwake(laneId)));
     await Promise.all(
       Array.from({ length: 6 }, async () => {
         await sleep(Math.random() * 300);
@@ -131,7 +124,7 @@ test('no row is left, whenever it is committed while drains end', async () => {
   expect(signals).toBeLessThanOrEqual(made / 2);
   // Several drains' ends were hit, and nobody signalled for rows that a drain had found.
   expect(signals).toBeGreaterThan(0);
-}, 120_000);
+});
 
 test('sleeps until a retry is due, with a timer that says so, and then sends it', async () => {
   server.script = ({ step }) => (step === 'rcpt' ? '450 4.2.0 Later please' : undefined);
@@ -163,7 +156,7 @@ test('sleeps until a retry is due, with a timer that says so, and then sends it'
   } finally {
     await moveClock(0);
   }
-}, 90_000);
+});
 
 test('a lane and its activities say what they do', async () => {
   await frozenMessage();
@@ -177,7 +170,7 @@ test('a lane and its activities say what they do', async () => {
   const drains = (events ?? []).filter((event) => event.activityTaskScheduledEventAttributes);
   expect(drains.length).toBeGreaterThan(0);
   for (const event of drains) expect(text(event.userMetadata?.summary?.data)).toMatch(/^drain/);
-}, 60_000);
+});
 
 /** A payload of the SDK's JSON converter. */
 function text(data: Uint8Array | null | undefined): unknown {
