@@ -8,8 +8,9 @@ import {
 } from '../../db/delivery/read-ahead';
 import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
 import type { DrainShare } from '../../domain/delivery';
+import type { RouteRequest } from '../../domain/senders';
 import type { Candidate } from './candidate';
-import type { RoutePlan, RouteRequest } from './route-plan';
+import type { RoutePlan } from './route-plan';
 import type { SendingProcess } from './sending-process';
 
 /** Rows read ahead per drain, shared among the pairs of stream and mailbox-provider group that have any. */

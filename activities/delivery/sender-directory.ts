@@ -10,16 +10,25 @@ import {
   openIpCredentials,
   raiseUnalignedAlert,
   resolveUnalignedAlert,
-  type WaysOut,
   zoneAndUnaligned,
 } from '../../db/senders';
 import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
-import { INSTALLATION_PROVIDER_ID, type PermittedSender, type RouteRecipient, type Sender } from '../../domain/senders';
+import {
+  INSTALLATION_PROVIDER_ID,
+  type PermittedSender,
+  type RouteRecipient,
+  type RouteRequest,
+  type Sender,
+  type Way,
+  type Ways,
+  type WaysOut,
+  waysOf,
+} from '../../domain/senders';
 import { localDate, nextLocalMidnight } from '../../domain/shared/zones';
 import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector, installationSmtp } from '../senders';
 import { MxGroups } from './mx-groups';
-import { RoutePlan, type RouteRequest, type Way, type WayState, type Ways, waysOf } from './route-plan';
+import { RoutePlan, type WayState } from './route-plan';
 import { Window } from './window';
 
 /** How long senders, breakers and throttles may be remembered; every claim is bound by the capacity rows anyway. */

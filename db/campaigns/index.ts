@@ -1,5 +1,6 @@
 /** Campaigns, their runs, and the rows that runs make in the ledger. */
 export * from './campaigns';
+export * from './forecast';
 export * from './ledger';
 export * from './materialise';
 export * from './progress';

@@ -4,6 +4,7 @@ import { type CompiledTree, compileTree, resolveConditions } from '../audiences'
 import type { AudienceDefinition } from '../content';
 import { wakeLane } from '../delivery';
 import { writeAudit } from '../workspace';
+import { audiencePage } from './audience-page';
 import { raiseAudienceAlert } from './progress';
 import { moveRun } from './runs';
 
@@ -189,20 +190,7 @@ function batchStatement(
   const source = SOURCES.CAMPAIGN;
   const now = run.now;
   return sql`
-    WITH page AS MATERIALIZED (${pageOfAudience(workspaceId, audience, run, size)}),
-    audience AS MATERIALIZED (
-      SELECT page.contact_id FROM page
-      ${
-        conditions === null
-          ? sql``
-          : sql`JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.id = page.contact_id AND c.erased_at IS NULL
-              ${conditions.joins}`
-      }
-      LEFT JOIN LATERAL (
-        SELECT true AS excluded FROM audience_members x
-        WHERE x.workspace_id = ${workspaceId} AND x.audience_id = ANY (${audience.exclude}::uuid[])
-          AND x.contact_id = page.contact_id LIMIT 1) AS x ON true
-      WHERE x.excluded IS NULL ${conditions === null ? sql`` : sql`AND ${conditions.predicate}`}),
+    WITH ${audiencePage(workspaceId, audience, conditions, run, size)},
     inserted AS (
       INSERT INTO deliveries (workspace_id, source_type, source_id, id, step_key, recipient_key, contact_id, message_id,
         lane_id, stream_id, mx_group, class, priority, not_before, expires_at, max_attempts, created_at)
@@ -217,32 +205,6 @@ function batchStatement(
       RETURNING 1)
     SELECT (SELECT count(*) FROM page) AS scanned, (SELECT max(contact_id::text)::uuid FROM page) AS last,
       (SELECT count(*) FROM audience) AS audience, (SELECT count(*) FROM inserted) AS inserted`;
-}
-
-/** The next ids in order of contact; cheap by the primary keys of members and the index of consents. */
-function pageOfAudience(
-  workspaceId: string,
-  audience: AudienceDefinition,
-  run: Pick<RunForBatch, 'cursor' | 'purpose_id'>,
-  size: number,
-): Statement {
-  const after = run.cursor ?? NO_PROCESS;
-  if (audience.allConsented) {
-    return sql`SELECT contact_id FROM consents
-      WHERE workspace_id = ${workspaceId} AND purpose_id = ${run.purpose_id} AND status = 'granted' AND channel = 'email'
-        AND contact_id > ${after}
-      ORDER BY contact_id LIMIT ${size}`;
-  }
-  if (audience.include.length === 0 && audience.conditions) {
-    return sql`SELECT id AS contact_id FROM contacts
-      WHERE workspace_id = ${workspaceId} AND id > ${after} AND erased_at IS NULL ORDER BY id LIMIT ${size}`;
-  }
-  return sql`SELECT DISTINCT m.contact_id FROM unnest(${audience.include}::uuid[]) AS list (id)
-    CROSS JOIN LATERAL (
-      SELECT contact_id FROM audience_members
-      WHERE workspace_id = ${workspaceId} AND audience_id = list.id AND contact_id > ${after}
-      ORDER BY contact_id LIMIT ${size}) AS m
-    ORDER BY m.contact_id LIMIT ${size}`;
 }
 
 /** The first 15 characters of a UUIDv7 of this moment: 48 bits of milliseconds and the version. */

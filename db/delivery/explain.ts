@@ -62,16 +62,25 @@ function overRealRow(of: ExplainedCampaign, runId: string): Statement {
   );
 }
 
-/**
- * What does not exist yet stands in for itself: a campaign without a run has no stream, one that was never submitted no
- * frozen message. Tables of those names are hidden by CTEs, so that the joins stay the claim's.
- */
 function overHypotheticalRow(of: ExplainedCampaign): Statement {
-  const nil = '00000000-0000-0000-0000-000000000000';
   return prepared(
     'explain-hypothetical-row',
     sql`
-    WITH campaign AS MATERIALIZED (
+    WITH ${hypotheticalRows(of, sql`contact.id = ${of.contactId}`)}
+    SELECT row.source_id, row.id, NULL AS status, NULL AS reason, ${text(FACTS_COLUMNS)}, sally_now() AS now
+    FROM row ${text(FACTS_JOINS)}`,
+  );
+}
+
+/**
+ * The rows that a campaign's newest run would make of contacts (a condition on `contact`), as the CTE `row` with what it
+ * needs. What does not exist yet stands in for itself: a campaign without a run has no stream, one that was never
+ * submitted no frozen message. Tables of those names are hidden by CTEs, so that the joins stay the claim's.
+ */
+export function hypotheticalRows(of: Omit<ExplainedCampaign, 'contactId'>, contacts: Statement): Statement {
+  const nil = '00000000-0000-0000-0000-000000000000';
+  return sql`
+    campaign AS MATERIALIZED (
       SELECT c.workspace_id, c.id, c.send_window, c.expires_at, c.purpose_id, c.category_id, c.channel,
         coalesce(r.message_id, c.message_id) AS message_id, r.id AS run_id, r.stream_id
       FROM campaigns c LEFT JOIN campaign_runs r ON r.workspace_id = c.workspace_id AND r.id = ${of.runId}::uuid
@@ -90,10 +99,7 @@ function overHypotheticalRow(of: ExplainedCampaign): Statement {
         contact.id AS contact_id, NULL::text AS address, NULL::text AS recipient_name, NULL::bytea AS address_hash,
         coalesce(c.message_id, ${nil}::uuid) AS message_id, coalesce(c.stream_id, ${nil}::uuid) AS stream_id, c.channel,
         'bulk' AS class, NULL::timestamptz AS expires_at, NULL::timestamptz AS slot_until
-      FROM campaign c JOIN contacts contact ON contact.workspace_id = c.workspace_id AND contact.id = ${of.contactId})
-    SELECT row.source_id, row.id, NULL AS status, NULL AS reason, ${text(FACTS_COLUMNS)}, sally_now() AS now
-    FROM row ${text(FACTS_JOINS)}`,
-  );
+      FROM campaign c JOIN contacts contact ON contact.workspace_id = c.workspace_id AND ${contacts})`;
 }
 
 /** Whether a contact is in the campaign's audience now: the frozen message's, else as the campaign stands. */

@@ -1,3 +1,11 @@
-/** What other areas may do to the ledger: put messages into it and wake its lanes. */
+/** What other areas may do to the ledger: put messages into it, wake its lanes, and ask what waits in it. */
 export * from './enqueue';
+export {
+  hypotheticalMessages,
+  type QueuedMessage,
+  type SendingState,
+  sendingState,
+  type WaitingMessage,
+  waitingMessages,
+} from './forecast';
 export * from './soft-bounce';

@@ -49,4 +49,4 @@ export {
   updateProvider,
 } from './providers';
 export { ensureRoute } from './routes';
-export { type DomainState, loadWaysOut, openIpCredentials, type WayOut, type WaysOut } from './ways';
+export { loadWaysOut, openIpCredentials } from './ways';

@@ -1,57 +1,8 @@
-import {
-  type DomainAuthentication,
-  type Egress,
-  type IpCredentials,
-  ipCredentials,
-  type RoutingStrategy,
-} from '../../domain/senders';
+import { type DomainState, ipCredentials, type RoutingStrategy, type WayOut, type WaysOut } from '../../domain/senders';
 import type { Keyring } from '../../platform/crypto';
 import { many, one, type Queryable, sql } from '../../platform/postgres';
 import { raiseCredentialsAlert, resolveCredentialsAlert } from './alerts';
 import { openCredentials } from './load';
-
-/** One member of a pool with what belongs to it. */
-export interface WayOut {
-  id: string;
-  providerId: string;
-  weight: number;
-  priority: number;
-  mxGroups: string[];
-  /** null = the From address of the message. */
-  identity: { email: string; isActive: boolean } | null;
-  ip: DedicatedIp | null;
-}
-
-interface DedicatedIp {
-  id: string;
-  version: number;
-  egress: Egress;
-  /** Sealed log-in of its own (base64); null = the provider's. */
-  sealed: string | null;
-  /** The same opened, see {@link openIpCredentials}. */
-  credentials?: IpCredentials;
-  isPaused: boolean;
-  dailyLimit: number | null;
-  health: number | null;
-}
-
-/** A sending domain as far as routing looks at it. */
-export interface DomainState extends DomainAuthentication {
-  id: string;
-  isPaused: boolean;
-  dailyLimit: number | null;
-  health: number | null;
-  /** Health by mailbox-provider group, where it was measured. */
-  byGroup: Record<string, number>;
-}
-
-/** All that routing knows of a workspace, besides its providers. */
-export interface WaysOut {
-  pools: Map<string, { strategy: RoutingStrategy; members: WayOut[] }>;
-  defaultPoolId: string | null;
-  /** By the right part of From addresses. */
-  domains: Map<string, DomainState>;
-}
 
 /** Pools, IPs and domains of a workspace; one look, empty for workspaces that have none. */
 export async function loadWaysOut(db: Queryable, workspaceId: string): Promise<WaysOut> {

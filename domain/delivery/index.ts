@@ -3,6 +3,7 @@ export * from './capacity';
 export * from './contract';
 export * from './database-clock';
 export * from './facts';
+export * from './forecast';
 export * from './frequency';
 export * from './ledger';
 export * from './outcome';

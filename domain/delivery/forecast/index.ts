@@ -1,0 +1,3 @@
+export { capacityKey, routeKey } from './route-states';
+export { forecastDelivery } from './simulate';
+export * from './types';
