@@ -60,7 +60,7 @@ def before_call(context, case, kwargs):
     if example["path"] and chance.random() > 0.125:
         case.path_parameters = {**(case.path_parameters or {}), **example["path"]}
     known = example.get("body")
-    if phase_of(case) == "fuzzing" and isinstance(known, dict) and isinstance(case.body, dict) and chance.random() > 0.3:
+    if isinstance(known, dict) and isinstance(case.body, dict) and chance.random() > 0.3:
         case.body = mixed(known, case.body, chance)
 
 
