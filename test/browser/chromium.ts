@@ -158,11 +158,12 @@ export class BrowserPage {
     await this.loaded(url);
   }
 
-  /** Waits until a document is there whose address contains `part`. */
-  async loaded(part: string): Promise<void> {
+  /** Waits until a document is there whose address contains `part`, and which is not the one where `isOld` holds. */
+  async loaded(part: string, isOld = 'false'): Promise<void> {
     const end = Date.now() + 15_000;
     for (;;) {
-      const at = await this.evaluate('document.readyState + " " + location.href').catch(() => '');
+      const state = `(${isOld} ? 'old' : document.readyState) + " " + location.href`;
+      const at = await this.evaluate(state).catch(() => '');
       if (String(at).startsWith('complete ') && String(at).includes(part)) return;
       if (Date.now() > end) throw new Error(`${part} did not load; the page is ${String(at)}`);
       await new Promise((resolve) => setTimeout(resolve, 30));
@@ -191,9 +192,11 @@ export class BrowserPage {
     await this.send('Emulation.setScriptExecutionDisabled', { value: !allowed });
   }
 
-  async look(scheme: 'light' | 'dark', width: number): Promise<void> {
+  /** A window so many device pixels wide; with a zoom of 2 (200 %) half as many CSS pixels fit into it. */
+  async look(scheme: 'light' | 'dark', devicePixels: number, zoom = 1): Promise<void> {
     await this.send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] });
-    await this.send('Emulation.setDeviceMetricsOverride', { width, height: 900, deviceScaleFactor: 1, mobile: false });
+    const [width, height] = [Math.round(devicePixels / zoom), Math.round(900 / zoom)];
+    await this.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: zoom, mobile: false });
   }
 
   /** Role and name of everything that assistive technology sees. */
