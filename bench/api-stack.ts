@@ -11,7 +11,7 @@ import {
   stopTestProcesses,
   testSecrets,
 } from '../test/support/stack';
-import { cpuSeconds, postgresPids, requireSafeSettings, walBytes } from './measure';
+import { cpuSeconds, postgresCpuSeconds, requireSafeSettings, walBytes } from './measure';
 
 /** What an API process and Postgres have used so far. */
 interface Used {
@@ -47,7 +47,8 @@ export class ApiStack {
     readonly workspaceId: string,
   ) {}
 
-  static async start(name: string): Promise<ApiStack> {
+  /** `profile`: the API writes a CPU profile to .sally/profiles when it ends. */
+  static async start(name: string, profile: boolean): Promise<ApiStack> {
     const postgres = await durablePostgres();
     const database = await postgres.database(name);
     const secrets = testSecrets();
@@ -58,7 +59,10 @@ export class ApiStack {
       sql`INSERT INTO workspaces (id, name, slug) VALUES (${workspaceId}, 'Bench', ${`bench-${workspaceId}`})`,
     );
     const environment = await processEnvironment({ database, namespace: 'absent', temporal: '127.0.0.1:1', secrets });
-    const api = await spawnApi({ env: { ...environment, LOG_LEVEL: 'warn' } });
+    const api = await spawnApi({
+      env: { ...environment, LOG_LEVEL: 'warn' },
+      nodeFlags: profile ? ['--cpu-prof', '--cpu-prof-dir=.sally/profiles'] : [],
+    });
     return new ApiStack(postgres, db, api, secrets, workspaceId);
   }
 
@@ -82,7 +86,7 @@ export class ApiStack {
   async used(): Promise<Used> {
     return {
       api: cpuSeconds([this.api.pid]),
-      postgres: cpuSeconds(postgresPids(this.postgres.server.pid)),
+      postgres: postgresCpuSeconds(this.postgres.server.pid),
       wal: await walBytes(this.db),
     };
   }

@@ -63,10 +63,10 @@ async function countEvents(stack: ApiStack): Promise<number> {
 }
 
 /** Intake over HTTP in batches of 100 against one API process. `size`: events per round. */
-export async function benchEvents(options: { size?: number }): Promise<void> {
+export async function benchEvents(options: { size?: number; profile?: boolean }): Promise<void> {
   const before = conditions();
   const batches = Math.max(10, Math.round((options.size ?? 50_000) / BATCH));
-  const stack = await ApiStack.start('bench events');
+  const stack = await ApiStack.start('bench events', options.profile ?? false);
   try {
     const contacts = await stack.addContacts(CONTACTS);
     const order = {

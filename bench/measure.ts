@@ -54,6 +54,19 @@ export function postgresPids(postmaster: number): number[] {
   return pids;
 }
 
+/** CPU seconds of a postmaster and all its children so far, those that have ended included (Linux; 0 elsewhere). */
+export function postgresCpuSeconds(postmaster: number): number {
+  let ended = 0;
+  try {
+    const stat = readFileSync(`/proc/${postmaster}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    ended = (Number(fields[13]) + Number(fields[14])) / 100;
+  } catch {
+    // No /proc.
+  }
+  return cpuSeconds(postgresPids(postmaster)) + ended;
+}
+
 /** Bytes of write-ahead log so far. */
 export async function walBytes(db: Database): Promise<number> {
   const row = await one<{ bytes: number }>(db, sql`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS bytes`);

@@ -57,10 +57,10 @@ function best(rounds: readonly Round[]): Round {
 }
 
 /** The preference centre as page and as JSON from one API process. `size`: requests per round and form. */
-export async function benchPreferences(options: { size?: number }): Promise<void> {
+export async function benchPreferences(options: { size?: number; profile?: boolean }): Promise<void> {
   const before = conditions();
   const size = options.size ?? 10_000;
-  const stack = await ApiStack.start('bench preferences');
+  const stack = await ApiStack.start('bench preferences', options.profile ?? false);
   const port = await findPort();
   let reference: { kill(): void } | null = null;
   try {

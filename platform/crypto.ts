@@ -31,9 +31,8 @@ interface MasterKey {
   kid: string;
   /** First byte of SHA-256(kid): names the key inside compact tokens. */
   kidByte: number;
-  derived: Map<KeyPurpose, Buffer>;
-  /** The same keys as OpenSSL holds them: it need not copy and check one for every value. */
-  objects: Map<KeyPurpose, KeyObject>;
+  /** As OpenSSL holds keys: it need not copy one and find out what it is for every value. */
+  derived: Map<KeyPurpose, KeyObject>;
   material: Buffer;
 }
 
@@ -52,7 +51,7 @@ export class Keyring {
       if (!kid || material.length !== 32) {
         throw new KeyringError('SALLY_SECRETS must be "kid:base64url(32 random bytes)", several separated by commas');
       }
-      return { kid, kidByte: sha256(kid).readUInt8(0), material, derived: new Map(), objects: new Map() };
+      return { kid, kidByte: sha256(kid).readUInt8(0), material, derived: new Map() };
     });
     if (new Set(this.keys.map((key) => key.kidByte)).size !== this.keys.length) {
       throw new KeyringError('SALLY_SECRETS: two key ids cannot be told apart in tokens; give the newer another id');
@@ -60,14 +59,14 @@ export class Keyring {
   }
 
   /** Key id and derived key that new values of `purpose` are made with. */
-  current(purpose: KeyPurpose): { kid: string; key: Buffer } {
+  current(purpose: KeyPurpose): { kid: string; key: KeyObject } {
     const [first] = this.keys;
     if (!first) throw new KeyringError('SALLY_SECRETS is empty');
     return { kid: first.kid, key: this.derive(first, purpose) };
   }
 
   /** Derived key of a known key id, or null. */
-  find(purpose: KeyPurpose, kid: string): Buffer | null {
+  find(purpose: KeyPurpose, kid: string): KeyObject | null {
     const master = this.keys.find((key) => key.kid === kid);
     return master ? this.derive(master, purpose) : null;
   }
@@ -77,7 +76,7 @@ export class Keyring {
     const [master] = this.keys;
     if (!master) throw new KeyringError('SALLY_SECRETS is empty');
     const nonce = randomNonce();
-    const cipher = createCipheriv('aes-256-gcm', this.keyObject(master, purpose), nonce);
+    const cipher = createCipheriv('aes-256-gcm', this.derive(master, purpose), nonce);
     // Two tokens a message are sealed while mail goes out: one allocation for the result, none for the rest.
     const sealed = Buffer.allocUnsafe(HEADER_BYTES + plaintext.length + TAG_BYTES);
     sealed[0] = master.kidByte;
@@ -108,19 +107,10 @@ export class Keyring {
     return sealed.length > 0 && sealed.readUInt8(0) === this.keys[0]?.kidByte;
   }
 
-  private keyObject(master: MasterKey, purpose: KeyPurpose): KeyObject {
-    let object = master.objects.get(purpose);
-    if (!object) {
-      object = createSecretKey(this.derive(master, purpose));
-      master.objects.set(purpose, object);
-    }
-    return object;
-  }
-
-  private derive(master: MasterKey, purpose: KeyPurpose): Buffer {
+  private derive(master: MasterKey, purpose: KeyPurpose): KeyObject {
     let key = master.derived.get(purpose);
     if (!key) {
-      key = Buffer.from(hkdfSync('sha256', master.material, '', `sally/${purpose}`, 32));
+      key = createSecretKey(Buffer.from(hkdfSync('sha256', master.material, '', `sally/${purpose}`, 32)));
       master.derived.set(purpose, key);
     }
     return key;

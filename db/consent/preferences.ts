@@ -23,7 +23,7 @@ export function findPreferenceContact(
 ): Promise<PreferenceContact | null> {
   const look = sql`SELECT c.id, c.status FROM contacts c WHERE c.workspace_id = ${workspaceId} AND c.erased_at IS NULL
     AND c.id = (SELECT coalesce(merged_into, id) FROM contacts WHERE workspace_id = ${workspaceId} AND id = ${contactId})`;
-  return one(db, lock ? sql`${look} FOR UPDATE OF c` : look);
+  return one(db, lock ? sql`${look} FOR UPDATE OF c` : { name: 'preference-contact', ...look });
 }
 
 /** One category with what a contact chose; who has chosen nothing gets everything as it appears. */
@@ -44,15 +44,15 @@ export function listPreferences(
   workspaceId: string,
   contactId: string | null,
 ): Promise<PreferenceRow[]> {
-  return many(
-    db,
-    sql`SELECT c.id AS category_id, c.key, c.name, c.description, c.translations,
+  return many(db, {
+    name: 'preferences',
+    ...sql`SELECT c.id AS category_id, c.key, c.name, c.description, c.translations,
           coalesce(p.subscribed, true) AS subscribed, coalesce(p.frequency, 'IMMEDIATE') AS frequency, p.updated_at
         FROM preference_categories c
         LEFT JOIN category_preferences p ON p.workspace_id = c.workspace_id AND p.category_id = c.id
           AND p.contact_id = ${contactId}
         WHERE c.workspace_id = ${workspaceId} ORDER BY c.id`,
-  );
+  });
 }
 
 /** A choice about one category; undefined leaves that side of it. */

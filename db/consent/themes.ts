@@ -15,11 +15,11 @@ export async function findPageTheme(db: Queryable, workspaceId: string): Promise
     privacy_url: string | null;
     imprint_url: string | null;
     version: number;
-  }>(
-    db,
-    sql`SELECT accent_color, corners, footer, privacy_url, imprint_url, version FROM page_themes
+  }>(db, {
+    name: 'page-theme',
+    ...sql`SELECT accent_color, corners, footer, privacy_url, imprint_url, version FROM page_themes
         WHERE workspace_id = ${workspaceId}`,
-  );
+  });
   return (
     row && {
       accentColor: row.accent_color,

@@ -71,7 +71,11 @@ function fromRow(row: WorkspaceRow): Workspace {
 
 /** The workspace, or null. */
 export async function findWorkspace(db: Queryable, id: string): Promise<Workspace | null> {
-  const row = await one<WorkspaceRow>(db, sql`SELECT ${COLUMNS} FROM workspaces WHERE id = ${id}`);
+  // Read for every public page.
+  const row = await one<WorkspaceRow>(db, {
+    name: 'workspace',
+    ...sql`SELECT ${COLUMNS} FROM workspaces WHERE id = ${id}`,
+  });
   return row ? fromRow(row) : null;
 }
 
