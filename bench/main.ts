@@ -9,7 +9,7 @@ import { benchSend } from './send';
 import { benchUpsert } from './upsert';
 
 const USAGE = `Usage: npm run bench -- send|fairness|import|upsert|materialise|click|events|preferences|crash|pause [--size N]
-send also takes --latency MS, --window W, --group N, --connections N, --dkim and --profile.`;
+send also takes --latency MS, --window W, --group N, --connections N, --processes N, --dkim and --profile; events and preferences take --profile.`;
 
 function number(name: string): number | undefined {
   const index = process.argv.indexOf(`--${name}`);
@@ -22,6 +22,7 @@ function number(name: string): number | undefined {
 /** Runs one bench: a sentence for people, and as the last line JSON for programs. */
 async function main(name: string | undefined): Promise<void> {
   const size = number('size');
+  const profile = process.argv.includes('--profile');
   switch (name) {
     case 'send':
       return benchSend({
@@ -30,7 +31,8 @@ async function main(name: string | undefined): Promise<void> {
         window: number('window'),
         groupSize: number('group'),
         connections: number('connections'),
-        profile: process.argv.includes('--profile'),
+        processes: number('processes'),
+        profile,
         dkim: process.argv.includes('--dkim'),
       });
     case 'import':
@@ -42,9 +44,9 @@ async function main(name: string | undefined): Promise<void> {
     case 'click':
       return benchClick({ size });
     case 'events':
-      return benchEvents({ size });
+      return benchEvents({ size, profile });
     case 'preferences':
-      return benchPreferences({ size });
+      return benchPreferences({ size, profile });
     case 'crash':
       return benchCrash({ kills: size });
     case 'pause':

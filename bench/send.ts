@@ -1,13 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { Client } from 'pg';
 import { campaignRunWorkflowId } from '../domain/campaigns/contract';
 import { laneWorkflowId } from '../domain/delivery/contract';
 import { one, sql } from '../platform/postgres';
 import { NEWSLETTER } from '../test/support/campaign-world';
+import { conditions, peakMemoryOf } from './measure';
 import { type ReferenceMessage, sendWithNodemailer } from './reference-nodemailer';
-import { cpuPerMessage, DKIM, SendingStack } from './sending-stack';
+import { cpuPerMessage, DKIM, type Reading, SendingStack, type TemporalCost } from './sending-stack';
 
 /** Budget (design, section 11): times nodemailer's own pool. */
 const BUDGET = 5;
@@ -16,14 +15,23 @@ const SIGNED_BUDGET = 3;
 /** Below this rate of the reference the machine is too busy for a figure. */
 const LEAST_REFERENCE = 1_000;
 const ROUNDS = 3;
+/** Campaigns beyond this size are sent once, and their cost is shown for each tenth. */
+const LONG = 100_000;
 
 interface Round {
   perSecond: number;
   cpu: Record<string, number>;
   walBytesPerMessage: number;
-  temporalActionsPerMessage: number;
-  events: number;
+  temporal: TemporalCost;
   peakMemoryBytes: number;
+  /** Of long campaigns: what each tenth cost. */
+  tenths: Tenth[];
+}
+
+interface Tenth {
+  perSecond: number;
+  cpu: Record<string, number>;
+  walBytesPerMessage: number;
 }
 
 function referenceMessage(n: number): ReferenceMessage {
@@ -45,18 +53,46 @@ function referenceMessage(n: number): ReferenceMessage {
   };
 }
 
-/** VmHWM of a process, in bytes. */
-function peakMemory(pid: number): number {
-  const match = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(match?.[1] ?? 0) * 1024;
+/** Readings as a campaign passes each tenth; ends when `done` says so. */
+async function watchTenths(stack: SendingStack, runId: string, size: number, done: () => boolean): Promise<Tenth[]> {
+  const tenths: Tenth[] = [];
+  let before = { ...(await stack.read()), sent: 0 };
+  while (!done() && tenths.length < 9) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const sent = await stack.world.sentSoFar(runId);
+    if (sent < (size * (tenths.length + 1)) / 10) continue;
+    const after = { ...(await stack.read()), sent };
+    tenths.push(tenthBetween(before, after));
+    before = after;
+  }
+  while (!done()) await new Promise((resolve) => setTimeout(resolve, 50));
+  tenths.push(tenthBetween(before, { ...(await stack.read()), sent: size }));
+  return tenths;
+}
+
+function tenthBetween(before: Reading & { sent: number }, after: Reading & { sent: number }): Tenth {
+  const messages = after.sent - before.sent;
+  return {
+    perSecond: Math.round(messages / ((after.at - before.at) / 1_000)),
+    cpu: cpuPerMessage(before, after, messages),
+    walBytesPerMessage: Math.round((after.wal - before.wal) / messages),
+  };
 }
 
 async function round(stack: SendingStack, size: number): Promise<Round> {
   await stack.sink.reset();
   const before = await stack.read();
+  const since = new Date(Date.now() - 1_000);
   const started = performance.now();
   const runId = await stack.world.startCampaign();
-  const counts = await stack.world.untilSent(runId, 300_000);
+  let ended = false;
+  const sent = stack.world.untilSent(runId, Math.max(300_000, size)).finally(() => {
+    ended = true;
+  });
+  const [counts, tenths] = await Promise.all([
+    sent,
+    size > LONG ? watchTenths(stack, runId, size, () => ended) : Promise.resolve([]),
+  ]);
   const seconds = (performance.now() - started) / 1000;
   const after = await stack.read();
   const seen = await stack.sink.counts();
@@ -67,14 +103,14 @@ async function round(stack: SendingStack, size: number): Promise<Round> {
     stack.db,
     sql`SELECT id FROM lanes WHERE workspace_id = ${stack.world.workspaceId} AND kind = 'pool'`,
   );
-  const cost = await stack.temporalCost([campaignRunWorkflowId(runId), laneWorkflowId(lane?.id ?? '')]);
+  const cost = await stack.temporalCost([campaignRunWorkflowId(runId), laneWorkflowId(lane?.id ?? '')], since);
   return {
     perSecond: Math.round(size / seconds),
     cpu: cpuPerMessage(before, after, size),
     walBytesPerMessage: Math.round((after.wal - before.wal) / size),
-    temporalActionsPerMessage: cost.actions / size,
-    events: cost.events,
-    peakMemoryBytes: peakMemory(stack.delivery.pid),
+    temporal: cost,
+    peakMemoryBytes: Math.max(...[stack.delivery, ...stack.others].map(({ pid }) => peakMemoryOf(pid))),
+    tenths,
   };
 }
 
@@ -87,8 +123,12 @@ export async function benchSend(options: {
   connections?: number;
   profile?: boolean;
   dkim?: boolean;
+  /** Delivery processes; default 1. */
+  processes?: number;
 }): Promise<void> {
   const size = options.size ?? 50_000;
+  const before = conditions();
+  const wanted = options.profile ? 2 : size > LONG ? 1 : ROUNDS;
   const env = {
     ...(options.window ? { DELIVERY_WINDOW: String(options.window) } : {}),
     ...(options.groupSize ? { DELIVERY_GROUP_SIZE: String(options.groupSize) } : {}),
@@ -101,6 +141,7 @@ export async function benchSend(options: {
     env,
     dkimPrivateKey: privateKey,
     statements: options.profile,
+    processes: options.processes,
     sinkFlags: options.latencyMs ? ['--latency', String(options.latencyMs)] : [],
   });
   try {
@@ -110,7 +151,7 @@ export async function benchSend(options: {
     }
     const rounds: Round[] = [];
     const references: number[] = [];
-    for (let n = 0; n < (options.profile ? 2 : ROUNDS); n += 1) {
+    for (let n = 0; n < wanted; n += 1) {
       rounds.push(await round(stack, size));
       if (options.profile) {
         console.log(rounds.at(-1));
@@ -131,7 +172,7 @@ export async function benchSend(options: {
         `round ${n + 1}: ${rounds.at(-1)?.perSecond}/s; nodemailer ${references.at(-1)}/s; CPU ms a message: ${JSON.stringify(rounds.at(-1)?.cpu)}`,
       );
     }
-    report(size, rounds, references, options);
+    report(size, rounds, references, options, before);
   } finally {
     await stack.stop();
   }
@@ -154,7 +195,19 @@ async function printStatements(stack: SendingStack): Promise<void> {
   await admin.end();
 }
 
-function report(size: number, rounds: Round[], references: number[], options: { dkim?: boolean }): void {
+/** The sink's part of all CPU time: what it takes, the product cannot have on the same machine. */
+function sinkShare(cpu: Record<string, number>): number {
+  const all = Object.values(cpu).reduce((sum, ms) => sum + ms, 0);
+  return all === 0 ? 0 : Math.round(((cpu.sink ?? 0) / all) * 100) / 100;
+}
+
+function report(
+  size: number,
+  rounds: Round[],
+  references: number[],
+  options: { dkim?: boolean; processes?: number },
+  before: ReturnType<typeof conditions>,
+): void {
   const [first] = rounds;
   if (!first) return;
   const best = rounds.reduce((left, right) => (right.perSecond > left.perSecond ? right : left), first);
@@ -163,8 +216,15 @@ function report(size: number, rounds: Round[], references: number[], options: { 
   // With signatures the reference is slower by nature: whether the machine is quiet is told by the run without.
   const valid = options.dkim === true || reference >= LEAST_REFERENCE;
   const budget = options.dkim ? SIGNED_BUDGET : BUDGET;
+  const processes = options.processes ?? 1;
+  best.tenths.forEach((tenth, n) => {
+    console.log(
+      `tenth ${n + 1}: ${tenth.perSecond}/s; WAL ${tenth.walBytesPerMessage} B; CPU ms: ${JSON.stringify(tenth.cpu)}`,
+    );
+  });
   console.log(
-    `A campaign of ${size} messages runs at ${best.perSecond}/s from its start to all SENT; nodemailer's pool at the same sink: ${reference}/s` +
+    `A campaign of ${size} messages runs at ${best.perSecond}/s from its start to all SENT` +
+      `${processes > 1 ? ` with ${processes} delivery processes` : ''}, the sink taking ${Math.round(sinkShare(best.cpu) * 100)} % of the CPU; nodemailer's pool at the same sink: ${reference}/s` +
       `${ratio ? `, a ratio of ${ratio}` : ''}${valid ? '' : ' (void: the reference is under 1,000/s, the machine is too busy)'}.`,
   );
   console.log(
@@ -185,33 +245,13 @@ function report(size: number, rounds: Round[], references: number[], options: { 
         cpuMsPerMessage: best.cpu,
         peakMemoryBytes: Math.max(...rounds.map((each) => each.peakMemoryBytes)),
         walBytesPerMessage: best.walBytesPerMessage,
-        temporalActions: best.temporalActionsPerMessage,
-        temporalEvents: best.events,
-        cpus: cpus().length,
-        node: process.version,
+        sinkShareOfCpu: sinkShare(best.cpu),
+        processes,
+        temporalActions: best.temporal.actions / size,
+        temporal: best.temporal,
+        tenths: best.tenths,
+        ...before,
       },
     }),
-  );
-}
-
-if (require.main === module) {
-  const flag = (name: string): number | undefined => {
-    const index = process.argv.indexOf(`--${name}`);
-    return index < 0 ? undefined : Number(process.argv[index + 1]);
-  };
-  benchSend({
-    size: flag('size'),
-    latencyMs: flag('latency'),
-    window: flag('window'),
-    groupSize: flag('group'),
-    connections: flag('connections'),
-    profile: process.argv.includes('--profile'),
-    dkim: process.argv.includes('--dkim'),
-  }).then(
-    () => process.exit(0),
-    (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    },
   );
 }

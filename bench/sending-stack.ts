@@ -1,4 +1,5 @@
 import { Connection } from '@temporalio/client';
+import type { temporal } from '@temporalio/proto';
 import { insertProvider, sealCredentials } from '../db/senders';
 import { Keyring } from '../platform/crypto';
 import { Database } from '../platform/postgres';
@@ -13,7 +14,7 @@ import {
   stopTestProcesses,
   testSecrets,
 } from '../test/support/stack';
-import { cpuSeconds, postgresPids, requireSafeSettings, walBytes } from './measure';
+import { cpuSeconds, postgresCpuSeconds, requireSafeSettings, walBytes } from './measure';
 import { SinkProcess } from './sink/client';
 
 /** CPU seconds by process, WAL and Temporal actions at one moment. */
@@ -25,6 +26,16 @@ export interface Reading {
   temporal: number;
   sinkMs: number;
   wal: number;
+}
+
+/** What a campaign left at Temporal. */
+export interface TemporalCost {
+  actions: number;
+  events: number;
+  runs: number;
+  /** Most events of one run. */
+  longestHistory: number;
+  largestHistoryBytes: number;
 }
 
 /** What signatures of a sending bench name. */
@@ -41,7 +52,9 @@ export class SendingStack {
     readonly world: CampaignWorld,
     readonly control: SpawnedProcess,
     public delivery: SpawnedProcess,
-    private readonly env: Record<string, string>,
+    /** Delivery processes besides the first. */
+    readonly others: readonly SpawnedProcess[],
+    readonly env: Record<string, string>,
   ) {}
 
   /** Starts everything; `env` goes to the workers, `sinkFlags` to the sink. */
@@ -53,6 +66,8 @@ export class SendingStack {
       statements?: boolean;
       /** PEM of a key that Sally signs with: messages go through a provider of the workspace then. */
       dkimPrivateKey?: string;
+      /** Delivery processes; default 1. */
+      processes?: number;
     } = {},
   ): Promise<SendingStack> {
     const postgres = await durablePostgres(
@@ -118,7 +133,9 @@ export class SendingStack {
     }
     const control = await spawnWorker({ role: 'control', env });
     const delivery = await spawnWorker({ role: 'delivery', env });
-    return new SendingStack(postgres, database.database, db, temporal, sink, world, control, delivery, env);
+    const others: SpawnedProcess[] = [];
+    for (let n = 1; n < (options.processes ?? 1); n += 1) others.push(await spawnWorker({ role: 'delivery', env }));
+    return new SendingStack(postgres, database.database, db, temporal, sink, world, control, delivery, others, env);
   }
 
   /** Starts the delivery worker again, perhaps with other settings; the old one must have ended. */
@@ -135,39 +152,31 @@ export class SendingStack {
     const counts = await this.sink.counts();
     return {
       at: performance.now(),
-      delivery: cpuSeconds([this.delivery.pid]),
+      delivery: cpuSeconds([this.delivery, ...this.others].map(({ pid }) => pid)),
       control: cpuSeconds([this.control.pid]),
-      postgres: cpuSeconds(postgresPids(this.postgres.server.pid)),
+      postgres: postgresCpuSeconds(this.postgres.server.pid),
       temporal: cpuSeconds([this.temporal.pid]),
       sinkMs: counts.cpuMs.user + counts.cpuMs.system,
       wal: await walBytes(this.db),
     };
   }
 
-  /** State transitions (Temporal actions and their bookkeeping) and events of all workflows that belong to a run. */
-  async temporalCost(workflowIds: string[]): Promise<{ actions: number; events: number }> {
+  /** What Temporal holds of these workflows since a moment: all their runs, also those that continued as new. */
+  async temporalCost(workflowIds: string[], since: Date): Promise<TemporalCost> {
     const connection = await Connection.connect({ address: this.temporal.address });
     try {
-      let actions = 0;
-      let events = 0;
+      const cost = { actions: 0, events: 0, runs: 0, longestHistory: 0, largestHistoryBytes: 0 };
       for (const workflowId of workflowIds) {
-        const described = await connection.workflowService.getWorkflowExecutionHistory({
-          namespace: 'default',
-          execution: { workflowId },
-        });
-        const list = described.history?.events ?? [];
-        events += list.length;
-        // Billable actions: starts, signals, timers, activity tries.
-        actions += list.filter((event) =>
-          [
-            event.workflowExecutionStartedEventAttributes,
-            event.workflowExecutionSignaledEventAttributes,
-            event.timerStartedEventAttributes,
-            event.activityTaskScheduledEventAttributes,
-          ].some(Boolean),
-        ).length;
+        for (const execution of await runsOf(connection, workflowId, since)) {
+          const { events, bytes } = await historyOf(connection, execution);
+          cost.runs += 1;
+          cost.events += events.length;
+          cost.longestHistory = Math.max(cost.longestHistory, events.length);
+          cost.largestHistoryBytes = Math.max(cost.largestHistoryBytes, bytes);
+          cost.actions += events.filter(isBillable).length;
+        }
       }
-      return { actions, events };
+      return cost;
     } finally {
       await connection.close();
     }
@@ -180,6 +189,54 @@ export class SendingStack {
     await stopTestProcesses();
     await this.postgres.remove();
   }
+}
+
+type Execution = temporal.api.common.v1.IWorkflowExecution;
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+const NAMESPACE = 'default';
+
+/** All runs of a workflow id that were started since a moment; waits until the list knows the latest one. */
+async function runsOf(connection: Connection, workflowId: string, since: Date): Promise<Execution[]> {
+  const service = connection.workflowService;
+  const latest = await service.describeWorkflowExecution({ namespace: NAMESPACE, execution: { workflowId } });
+  const latestRun = latest.workflowExecutionInfo?.execution?.runId;
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const { executions } = await service.listWorkflowExecutions({
+      namespace: NAMESPACE,
+      pageSize: 1_000,
+      query: `WorkflowId = '${workflowId}' AND StartTime >= '${since.toISOString()}'`,
+    });
+    const runs = executions.flatMap(({ execution }) => execution ?? []);
+    if (runs.some(({ runId }) => runId === latestRun)) return runs;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`Temporal does not list the latest run of ${workflowId}`);
+}
+
+async function historyOf(
+  connection: Connection,
+  execution: Execution,
+): Promise<{ events: HistoryEvent[]; bytes: number }> {
+  const events: HistoryEvent[] = [];
+  const service = connection.workflowService;
+  let nextPageToken: Uint8Array | null | undefined;
+  do {
+    const page = await service.getWorkflowExecutionHistory({ namespace: NAMESPACE, execution, nextPageToken });
+    events.push(...(page.history?.events ?? []));
+    ({ nextPageToken } = page);
+  } while (nextPageToken?.length);
+  const described = await service.describeWorkflowExecution({ namespace: NAMESPACE, execution });
+  return { events, bytes: Number(described.workflowExecutionInfo?.historySizeBytes ?? 0) };
+}
+
+/** Billable actions: starts, signals, timers, activity tries. */
+function isBillable(event: HistoryEvent): boolean {
+  return [
+    event.workflowExecutionStartedEventAttributes,
+    event.workflowExecutionSignaledEventAttributes,
+    event.timerStartedEventAttributes,
+    event.activityTaskScheduledEventAttributes,
+  ].some(Boolean);
 }
 
 /** CPU milliseconds per message between two readings, by process. */
