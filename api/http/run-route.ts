@@ -177,6 +177,7 @@ export function toProblem(error: unknown): Problem {
     case '22003':
     case '22007':
     case '22008':
+    case '22009':
       return new Problem('validation-failed', 'A number, date or id is out of the range that can be stored.');
     case '40001':
     case '40P01':

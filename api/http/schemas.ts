@@ -12,8 +12,10 @@ export { z };
 /** A UUID in canonical lower case; upper case is accepted and lowered. */
 export const id = z.uuid().transform((value) => value.toLowerCase());
 
-/** A moment with offset, RFC 3339. */
-export const moment = z.iso.datetime({ offset: true });
+/** A moment with offset, RFC 3339. Postgres reads offsets below 16 hours; those in use end at 14. */
+export const moment = z.iso
+  .datetime({ offset: true })
+  .refine((value) => !/[+-](?:1[6-9]|2\d):\d\d$/.test(value), 'must have an offset of less than 16 hours');
 
 /** The control characters (Unicode's Cc) without the flag that \p{Cc} needs: a JSON Schema cannot carry flags. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it refuses them

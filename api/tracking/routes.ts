@@ -33,6 +33,7 @@ export const trackingRoutes: AnyRoute[] = [
     params: z.object({ click_token: z.string() }),
     responses: {
       302: { description: 'To the original URL' },
+      404: { description: 'A link that was cut off: a page that says so', contentType: 'text/html' },
       503: { description: 'Where the link leads cannot be looked up now', contentType: 'text/html' },
     },
     handle: delegate,

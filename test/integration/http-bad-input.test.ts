@@ -125,6 +125,7 @@ test('no parameter brings out a 500, and unknown ones are refused', async () => 
     "'",
     '-1',
     '99999999999999999999',
+    '2026-01-01T00:00:00-20:59',
     cursor(['x']),
     cursor(['\0', '1']),
     cursor([]),

@@ -87,6 +87,13 @@ describe('the OpenAPI document', () => {
     expect(errors.map(({ error }) => error)).toContain('createSession 401');
   });
 
+  test('declares the page that a broken link of a mail leads to', async () => {
+    const { status, headers } = await api.request('GET', '/t/c/0');
+    const { content } = paths['/t/c/{click_token}']?.get?.responses[String(status)] ?? {};
+    expect(status).toBe(404);
+    expect(Object.keys(content ?? {})).toEqual([headers.get('content-type')?.split(';')[0]]);
+  });
+
   test('holds every route that is not a page', () => {
     const documented = operations().map(({ method, path }) => `${method} ${path}`);
     const served = routes
