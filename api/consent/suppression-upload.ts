@@ -5,7 +5,7 @@ import type { AddressHasher } from '../../platform/crypto';
 import { Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
 import { plainText, z } from '../http/schemas';
-import { addressTarget, domainTarget } from './suppressions';
+import { addressTarget, domainTarget } from './suppression-targets';
 
 const MAX_BYTES = 16 * 1024 * 1024;
 /** Rows of one transaction: some 100 ms. */

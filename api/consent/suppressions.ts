@@ -7,20 +7,18 @@ import {
   removeSuppression,
   type SuppressionRemovalRow,
   type SuppressionRow,
-  type SuppressionTarget,
   suppressManually,
 } from '../../db/consent/suppressions';
-import { findBouncePolicy, saveBouncePolicy } from '../../db/delivery';
 import { normaliseDomain, normaliseEmail } from '../../domain/contacts';
-import type { AddressHasher } from '../../platform/crypto';
-import { notFound, Problem, type ProblemPlace, wrongState } from '../http/problem';
+import { notFound, Problem, wrongState } from '../http/problem';
 import { type AnyRoute, defineRoute } from '../http/route';
 import { cutPage, decodeIdCursor, id, moment, pageOf, pageQuery, plainText, z } from '../http/schemas';
+import { bouncePolicyRoutes } from './bounce-policy';
+import { newSuppressions, readTargets } from './suppression-targets';
 
 const SUPPRESSIONS = '/workspaces/{ws}/suppressions';
 const ONE = `${SUPPRESSIONS}/{suppression_id}`;
 const TAG = 'Suppressions';
-const MAX_PER_CALL = 1_000;
 
 const params = z.object({ suppression_id: id });
 const reason = z.enum(['BOUNCE', 'COMPLAINT', 'MANUAL']);
@@ -54,54 +52,6 @@ const removal = z.object({
   removed_by: id,
   removed_at: moment,
 });
-
-const bouncePolicy = z.object({
-  soft_bounces: z.number().int(),
-  within_days: z.number().int(),
-  version: z.number().int().openapi({ description: '0: the policy every workspace begins with.' }),
-});
-
-const newSuppressions = z.strictObject({
-  addresses: z.array(z.string().max(2_000)).max(MAX_PER_CALL).default([]),
-  domains: z.array(z.string().max(300)).max(MAX_PER_CALL).default([]),
-  note: plainText(500).default(''),
-});
-
-/** "a…@example.com": enough to recognise an address one knows. */
-function addressHint(email: string): string {
-  const at = email.lastIndexOf('@');
-  return `${[...email][0] ?? ''}…${email.slice(at)}`;
-}
-
-/** A normalised address as what is suppressed: only its hash is kept. */
-export function addressTarget(email: string, hasher: AddressHasher): SuppressionTarget {
-  return { addressHash: hasher.hash(email), domain: null, hint: addressHint(email) };
-}
-
-export function domainTarget(domain: string): SuppressionTarget {
-  return { addressHash: null, domain, hint: domain };
-}
-
-function readTargets(body: z.infer<typeof newSuppressions>, hasher: AddressHasher): SuppressionTarget[] {
-  const errors: ProblemPlace[] = [];
-  const targets = new Map<string, SuppressionTarget>();
-  body.addresses.forEach((written, index) => {
-    const email = normaliseEmail(written);
-    if (email.ok) targets.set(email.email, addressTarget(email.email, hasher));
-    else errors.push({ pointer: `/body/addresses/${index}`, detail: email.message });
-  });
-  body.domains.forEach((written, index) => {
-    const domain = normaliseDomain(written.trim().replace(/^@/, ''));
-    if (domain !== null) targets.set(`@${domain}`, domainTarget(domain));
-    else errors.push({ pointer: `/body/domains/${index}`, detail: 'is no Internet domain' });
-  });
-  if (targets.size === 0 && errors.length === 0)
-    errors.push({ pointer: '/body/addresses', detail: 'name an address or a domain' });
-  if (targets.size > MAX_PER_CALL) errors.push({ pointer: '/body', detail: `at most ${MAX_PER_CALL} at a time` });
-  const [first] = errors;
-  if (first) throw new Problem('validation-failed', first.detail, { errors: errors.slice(0, 20) });
-  return [...targets.values()];
-}
 
 export const suppressionRoutes: AnyRoute[] = [
   defineRoute({
@@ -284,60 +234,8 @@ export const suppressionRoutes: AnyRoute[] = [
       return { status: 200, body: cutPage(rows, query.limit, (row) => [row.id], showRemoval) };
     },
   }),
-  defineRoute({
-    method: 'get',
-    path: '/workspaces/{ws}/bounce-policy',
-    operationId: 'getBouncePolicy',
-    tag: TAG,
-    summary: 'When an address with soft bounces is suppressed',
-    access: 'workspace',
-    permission: 'suppressions:read',
-    responses: { 200: { description: 'The policy', schema: bouncePolicy } },
-    async handle({ tx, workspaceId }) {
-      const policy = await findBouncePolicy(tx, workspaceId);
-      return { status: 200, body: showPolicy(policy), version: policy.version };
-    },
-  }),
-  defineRoute({
-    method: 'put',
-    path: '/workspaces/{ws}/bounce-policy',
-    operationId: 'setBouncePolicy',
-    tag: TAG,
-    summary: 'Change when an address with soft bounces is suppressed',
-    description:
-      'A soft bounce is a message that a mailbox refused with "later" until the last try: a full mailbox, for example. Counts from the next one on.',
-    access: 'workspace',
-    permission: 'suppressions:write',
-    body: z.strictObject({
-      soft_bounces: z.number().int().min(0).max(100).openapi({ description: '0: never.' }),
-      within_days: z.number().int().min(1).max(365),
-    }),
-    responses: { 200: { description: 'The policy', schema: bouncePolicy } },
-    async handle(context, { body, ifMatch }) {
-      const { tx, workspaceId } = context;
-      const before = await findBouncePolicy(tx, workspaceId);
-      if (ifMatch !== null && ifMatch !== before.version) {
-        throw new Problem('version-mismatch', `The policy is at version ${before.version}. Read it again.`);
-      }
-      const after = await saveBouncePolicy(tx, workspaceId, {
-        softBounces: body.soft_bounces,
-        withinDays: body.within_days,
-      });
-      await context.audit({
-        action: 'bounce_policy.update',
-        entityType: 'workspace',
-        entityId: workspaceId,
-        old: showPolicy(before),
-        new: showPolicy(after),
-      });
-      return { status: 200, body: showPolicy(after), version: after.version };
-    },
-  }),
+  ...bouncePolicyRoutes,
 ];
-
-function showPolicy(policy: Awaited<ReturnType<typeof findBouncePolicy>>): z.output<typeof bouncePolicy> {
-  return { soft_bounces: policy.softBounces, within_days: policy.withinDays, version: policy.version };
-}
 
 function showRemoval(row: SuppressionRemovalRow): z.output<typeof removal> {
   return { ...row, suppressed_at: row.suppressed_at.toISOString(), removed_at: row.removed_at.toISOString() };
