@@ -52,6 +52,13 @@ const environment = z.object({
     .default(128)
     .describe('W: most messages of one process whose outcome may be unknown after a kill'),
   DELIVERY_GROUP_SIZE: z.coerce.number().int().min(1).max(1_000).default(32).describe('Most messages of one claim'),
+  DELIVERY_SLOTS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(50)
+    .describe('Lanes that a delivery process drains at once; more take turns in short slices'),
   DELIVERY_LEASE_SECONDS: z.coerce.number().min(1).max(300).default(30).describe('Lease of a delivery process'),
   SMTP_CONNECTIONS: z.coerce
     .number()
@@ -66,6 +73,13 @@ const environment = z.object({
     .max(300)
     .default(30)
     .describe('Longest drain of a lane before it returns'),
+  MAILBOX_LINGER_MINUTES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(720)
+    .default(720)
+    .describe('Longest wait for the next slot of mailboxes inside a drain; 0 = a timer for every slot'),
   WATCHDOG_SECONDS: z.coerce.number().min(1).max(300).default(15).describe('Interval of the watchdog'),
   PUBLIC_REQUESTS_PER_MINUTE: z.coerce
     .number()
@@ -98,6 +112,10 @@ const environment = z.object({
     .string()
     .default('loopback')
     .describe("Express 'trust proxy': which proxies may tell the client's address"),
+  SALLY_WITHOUT: z
+    .enum(['claim-order', 'engine-fairness'])
+    .optional()
+    .describe('Benches only: switch one of the two orders off that keep sending fair, to measure what it does'),
   SALLY_FAILPOINT: optionalText.describe('Tests only: kill the process at a named point'),
 });
 

@@ -23,6 +23,9 @@ const drainOptions = {
   retry: { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '10 seconds' },
 } as const;
 
+/** The same, waiting for the next slots of mailboxes by itself: a timer and a drain for every slot would cost more than the mail. */
+const lingeringOptions = { ...drainOptions, startToCloseTimeout: '13 hours' } as const;
+
 const { liveDeliveryProcesses } = proxyActivities<DeliveryControlActivities>({
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '30 seconds' },
@@ -39,13 +42,15 @@ export async function sendingLane(input: SendingLaneInput): Promise<void> {
     woken = true;
   });
   let parts = false;
+  let lingers = false;
   for (;;) {
     woken = false;
-    setCurrentDetails(parts ? 'Draining, a share per delivery process' : 'Draining');
-    const result: DrainLaneResult = parts ? await drainInParts(input.laneId) : await drain(input.laneId);
+    setCurrentDetails(detailsOf(parts, lingers));
+    const result: DrainLaneResult = parts ? await drainInParts(input.laneId) : await drain(input.laneId, lingers);
     parts = result.kind === 'more' && result.parts;
+    lingers = result.kind === 'sleep' && result.lingers === true;
     if (result.kind === 'empty' && !woken) return;
-    if (result.kind === 'sleep' && !woken) {
+    if (result.kind === 'sleep' && !woken && !lingers) {
       setCurrentDetails(`Waiting up to ${Math.ceil(result.ms / 1000)} s for the next due message, or to be woken`);
       await condition(() => woken, result.ms, { summary: 'until the next message is due' });
     }
@@ -53,13 +58,18 @@ export async function sendingLane(input: SendingLaneInput): Promise<void> {
   }
 }
 
-function drain(laneId: string): Promise<DrainLaneResult> {
+function detailsOf(parts: boolean, lingers: boolean): string {
+  if (lingers) return 'Draining, and waiting for the next slots of its mailboxes';
+  return parts ? 'Draining, a share per delivery process' : 'Draining';
+}
+
+function drain(laneId: string, lingers = false): Promise<DrainLaneResult> {
   const { drainLane } = proxyActivities<DeliveryActivities>({
-    ...drainOptions,
+    ...(lingers ? lingeringOptions : drainOptions),
     taskQueue: DELIVERY_TASK_QUEUE,
-    summary: 'drain',
+    summary: lingers ? 'drain, and wait for the next slots' : 'drain',
   });
-  return drainLane({ laneId });
+  return drainLane(lingers ? { laneId, mayLinger: true } : { laneId });
 }
 
 /** One drain per live delivery process, each of the rows whose id hashes to its part. */

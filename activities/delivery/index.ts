@@ -1,11 +1,12 @@
 import { Context } from '@temporalio/activity';
-import { findLane, finishedRuns, putLaneToSleep, touchLane } from '../../db/delivery/lanes';
+import { findLane, finishedRuns, type LaneRow, putLaneToSleep, touchLane } from '../../db/delivery/lanes';
 import { laneOutlook } from '../../db/delivery/read-ahead';
 import { CAMPAIGN_RUN_CHANGED_SIGNAL, campaignRunWorkflowId } from '../../domain/campaigns/contract';
 import type { DrainLaneInput, DrainLaneResult } from '../../domain/delivery';
 import { hintWorkflow } from '../../platform/temporal';
 import type { ActivityDependencies } from '../dependencies';
-import { LaneDrain } from './drain';
+import { type DrainReport, LaneDrain } from './drain';
+import { Lingering } from './linger';
 import type { SendingProcess } from './sending-process';
 
 export { SendingProcess } from './sending-process';
@@ -21,6 +22,7 @@ const SHORT_SLICE_MS = 5_000;
 /** Activities of the delivery queue; the only callers of a connector's send. */
 export function createDeliveryActivities(deps: ActivityDependencies, process: SendingProcess, slots: number) {
   let drains = 0;
+  const lingering = new Lingering(deps.db, process, slots, deps.config.MAILBOX_LINGER_MINUTES * 60_000);
 
   /** Drains a lane for one slice and says when to come back. */
   async function drainLane(input: DrainLaneInput): Promise<DrainLaneResult> {
@@ -31,24 +33,19 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
     const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
     drains += 1;
     try {
-      await touchLane(db, input.laneId);
-      const sliceMs = drains >= slots ? SHORT_SLICE_MS : deps.config.DRAIN_SLICE_SECONDS * 1000;
-      const drain = new LaneDrain(
-        process,
-        {
-          workspaceId: lane.workspaceId,
-          laneId: input.laneId,
-          urgent: lane.kind === 'opt-in' || lane.kind === 'transactional',
-          share: input.share ?? { part: 0, of: 1 },
-        },
-        context.cancellationSignal,
-      );
-      let touched = performance.now();
-      const report = await drain.run(sliceMs, () => {
-        if (performance.now() - touched < 5_000) return;
-        touched = performance.now();
-        touchLane(db, input.laneId).catch((error: unknown) => deps.log.warn({ err: error }, 'lane not touched'));
-      });
+      const end = performance.now() + deps.config.MAILBOX_LINGER_MINUTES * 60_000;
+      let report = await drainOnce(input, lane, context.cancellationSignal);
+      while (input.mayLinger && report.blockedForMs === null) {
+        const outlook = await laneOutlook(db, input.laneId);
+        if (!lingering.suits(lane.kind, outlook, drains - 1)) break;
+        drains -= 1;
+        const waiting = { end, signal: context.cancellationSignal, working: () => drains };
+        const isDue = await lingering.untilDue(input.laneId, outlook, waiting).finally(() => {
+          drains += 1;
+        });
+        if (!isDue) break;
+        report = await drainOnce(input, lane, context.cancellationSignal);
+      }
       await putLaneToSleep(db, input.laneId);
       await tellFinishedRuns(input.laneId);
       // Rows that were committed before the lane was put to sleep belong to this drain; later ones come with a signal.
@@ -59,11 +56,37 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
       }
       const due = outlook.nextDueInMs === 0 ? (report.blockedForMs ?? LEAST_SLEEP_MS) : outlook.nextDueInMs;
       const sleepMs = Math.min(due ?? LONGEST_SLEEP_MS, report.blockedForMs ?? LONGEST_SLEEP_MS);
-      return { kind: 'sleep', ms: Math.ceil(Math.max(LEAST_SLEEP_MS, Math.min(LONGEST_SLEEP_MS, sleepMs))) };
+      const ms = Math.ceil(Math.max(LEAST_SLEEP_MS, Math.min(LONGEST_SLEEP_MS, sleepMs)));
+      const lingers = report.blockedForMs === null && lingering.suits(lane.kind, outlook, drains - 1);
+      return { kind: 'sleep', ms, ...(lingers && { lingers }) };
     } finally {
       drains -= 1;
       clearInterval(heartbeat);
     }
+  }
+
+  /** One slice. */
+  async function drainOnce(input: DrainLaneInput, lane: LaneRow, signal: AbortSignal): Promise<DrainReport> {
+    const { db } = deps;
+    await touchLane(db, input.laneId);
+    const isCrowded = drains + lingering.count >= slots;
+    const sliceMs = isCrowded ? SHORT_SLICE_MS : deps.config.DRAIN_SLICE_SECONDS * 1000;
+    const drain = new LaneDrain(
+      process,
+      {
+        workspaceId: lane.workspaceId,
+        laneId: input.laneId,
+        urgent: lane.kind === 'opt-in' || lane.kind === 'transactional',
+        share: input.share ?? { part: 0, of: 1 },
+      },
+      signal,
+    );
+    let touched = performance.now();
+    return drain.run(sliceMs, () => {
+      if (performance.now() - touched < 5_000) return;
+      touched = performance.now();
+      touchLane(db, input.laneId).catch((error: unknown) => deps.log.warn({ err: error }, 'lane not touched'));
+    });
   }
 
   async function tellFinishedRuns(laneId: string): Promise<void> {

@@ -43,6 +43,8 @@ export interface DrainShare {
 export interface DrainLaneInput {
   laneId: string;
   share?: DrainShare;
+  /** The drain may wait for the next due row itself: its time-out allows for it. */
+  mayLinger?: boolean;
 }
 
 export type DrainLaneResult =
@@ -50,8 +52,8 @@ export type DrainLaneResult =
   | { kind: 'empty' }
   /** Due rows are left; `parts`: so many that every delivery process should take a share. */
   | { kind: 'more'; parts: boolean }
-  /** Rows wait; worth another look after `ms`, or when woken. */
-  | { kind: 'sleep'; ms: number };
+  /** Rows wait; worth another look after `ms`, or when woken. `lingers`: a drain that may wait for them itself is better. */
+  | { kind: 'sleep'; ms: number; lingers?: boolean };
 
 /** Ids of live delivery processes, each polling a task queue of its own. */
 export interface LiveProcesses {

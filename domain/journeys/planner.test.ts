@@ -38,6 +38,43 @@ const day = (date: string, zone = BERLIN) => localDay(zone, new Date(`${date}T12
 /** Local time of day, "HH:MM:SS". */
 const clock = (at: Date, zone = BERLIN) => at.toLocaleTimeString('sv-SE', { timeZone: zone });
 
+describe('a mailbox with a window of its own', () => {
+  const afternoon = { start: '13:00', end: '15:00', timezone: BERLIN };
+
+  test('sends in it, spread over it, whatever the sequence and the contact’s zone say', () => {
+    const boxes = [mailbox('a', { quota: 4, window: afternoon }), mailbox('b', { quota: 4 })];
+    const { slots, unplanned } = planDay(day('2026-06-15'), boxes, demands(8));
+    expect(unplanned).toEqual([]);
+    const of = (id: string) => slots.filter((slot) => slot.mailboxId === id).map((slot) => clock(slot.at));
+    expect(of('a')).toEqual(['13:00:00', '13:30:00', '14:00:00', '14:30:00']);
+    expect(of('b')).toEqual(['09:00:00', '11:00:00', '13:00:00', '15:00:00']);
+    // After it, the slot is missed.
+    expect(new Set(slots.filter((slot) => slot.mailboxId === 'a').map((slot) => clock(slot.until)))).toEqual(
+      new Set(['15:00:00']),
+    );
+    const tokyo = demands(1, { mailboxIds: ['a'], window: { ...NINE_TO_FIVE, timezone: 'Asia/Tokyo' } });
+    expect(planDay(day('2026-06-15'), boxes, tokyo).slots.map((slot) => clock(slot.at))).toEqual(['13:00:00']);
+  });
+
+  test.each([
+    ['on a weekday it does not have', '2026-06-14', { ...afternoon, weekdays: [1, 2, 3, 4, 5] }],
+    ['when it is skipped by the change of clocks', '2027-03-28', { start: '02:00', end: '03:00', timezone: BERLIN }],
+  ])('sends nothing %s, and others do', (_what, date, window) => {
+    const alone = planDay(day(date), [mailbox('a', { window })], demands(1));
+    expect([alone.slots, alone.unplanned.map(({ reason }) => reason)]).toEqual([[], ['OUTSIDE_SEND_WINDOW']]);
+    const both = planDay(day(date), [mailbox('a', { window }), mailbox('b')], demands(1));
+    expect(both.slots.map((slot) => slot.mailboxId)).toEqual(['b']);
+  });
+
+  test('that is over, or full, says which', () => {
+    const late = demands(1, { earliest: new Date('2026-06-15T15:00:00+02:00') });
+    const { unplanned } = planDay(day('2026-06-15'), [mailbox('a', { window: afternoon })], late);
+    expect(unplanned).toMatchObject([{ reason: 'OUTSIDE_SEND_WINDOW' }]);
+    const full = planDay(day('2026-06-15'), [mailbox('a', { quota: 1, window: afternoon })], demands(2));
+    expect(full.unplanned).toMatchObject([{ reason: 'NO_QUOTA' }]);
+  });
+});
+
 describe('the examples of the specification', () => {
   test('window 9–17, 3 mailboxes of 30: 90 messages, per mailbox 09:00 + 16·k minutes', () => {
     const plan = planDay(day('2026-06-15'), [mailbox('a'), mailbox('b'), mailbox('c')], demands(120));

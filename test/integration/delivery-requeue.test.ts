@@ -134,6 +134,19 @@ test('failed rows wait again in a run that is over: the same rows, every attempt
   expect(await ledger(campaignId)).toMatchObject({ balanced: true });
 });
 
+test('a campaign and a sequence at once, or an unknown one, is refused', async () => {
+  const path = REQUEUE.replace('{ws}', world.workspace.id);
+  const answer = async (body: object) => {
+    const request = { token: world.workspace.tokens.owner, body: { reasons: ['EXPIRED'], note: 'x', ...body } };
+    const { status, body: problem } = await api.request('post', path, request);
+    return [status, problem.errors?.[0]?.pointer ?? null];
+  };
+  const id = uuidv7();
+  expect(await answer({})).toEqual([422, '/body/campaign_id']);
+  expect(await answer({ campaign_id: id, sequence_id: id })).toEqual([422, '/body/sequence_id']);
+  expect(await answer({ sequence_id: id })).toEqual([404, null]);
+});
+
 test('by contact and moment; the same key answers the same without queueing again', async () => {
   const { runId, keys } = await ended([REFUSED, REFUSED]);
   const path = REQUEUE.replace('{ws}', world.workspace.id);

@@ -193,6 +193,31 @@ test('mail never moves to a provider that its domain does not name', async () =>
   expect([named.server.accepted.length, other.server.accepted.length]).toEqual([CONTACTS, 0]);
 });
 
+test('mail that waits since no active provider is aligned with its From says so, until it goes on', async () => {
+  const [named, other] = [await relay(), await relay()];
+  await post('/domains', { domain: 'sender.example', providers: [{ provider_id: named.id, dkim: true, spf: true }] });
+  await product.call('patch', `${SENDERS}/providers/${named.id}`, { is_active: false });
+  const id = await pool('priority', [
+    { provider_id: named.id, priority: 1 },
+    { provider_id: other.id, priority: 2 },
+  ]);
+  const runId = await start(id);
+  const alerts = () =>
+    many<{ details: Record<string, string>; resolved_at: Date | null }>(
+      world.db,
+      sql`SELECT a.details, a.resolved_at FROM alerts a JOIN campaign_runs r ON r.stream_id::text = a.details->>'stream_id'
+          WHERE a.kind = 'sender-unaligned' AND r.id = ${runId}`,
+    );
+  await until('an alert says so', async () => (await alerts()).length === 1);
+  expect(await alerts()).toMatchObject([{ details: { from_domain: 'sender.example' }, resolved_at: null }]);
+  expect(await sent(runId)).toBe(0);
+  await product.call('patch', `${SENDERS}/providers/${named.id}`, { is_active: true });
+  await world.untilSent(runId);
+  expect([named.server.accepted.length, other.server.accepted.length]).toEqual([CONTACTS, 0]);
+  await until('the alert is resolved', async () => (await alerts())[0]?.resolved_at !== null);
+  expect(await alerts()).toHaveLength(1);
+});
+
 test('members meant for a mailbox provider get its recipients', async () => {
   const [general, gmail] = [await relay(), await relay()];
   const id = await pool('priority', [

@@ -1,4 +1,5 @@
 import { setGauges } from '../../activities/delivery/gauges';
+import { alertEarlyQuotasAnywhere } from '../../db/journeys';
 import { PLAN_SEQUENCES_JOB } from '../../domain/journeys';
 import { metricsRegistry } from '../../platform/metrics';
 import { many, one, sql } from '../../platform/postgres';
@@ -203,6 +204,81 @@ describe('an enrolment', () => {
     expect(await rows(two)).toHaveLength(1);
   }, 60_000);
 
+  test('may be begun again as the sequence says: never, or so many days after the end', async () => {
+    const mailboxes = await mailboxesOf(world, 1, 30);
+    const [never, later] = [
+      await sequenceOf(world, mailboxes, [0]),
+      await sequenceOf(world, mailboxes, [0], { reenrol_after_days: 30, several_per_day: true }),
+    ];
+    const people = await addConsented(world, 2);
+    for (const sequence of [never, later]) {
+      await enrolIn(world, sequence, { contact_ids: people });
+      await plan(world);
+      await settlePlanned(world, sequence);
+    }
+    const again = async (sequence: string) => (await enrolIn(world, sequence, { contact_ids: people })).enrolled;
+    // Still in it.
+    expect([await again(never), await again(later)]).toEqual([0, 0]);
+    await setClock(api, '2027-01-19T00:10:00+01:00');
+    await plan(world);
+    expect((await enrolments(later)).map((one: { status: string }) => one.status)).toEqual(['COMPLETED', 'COMPLETED']);
+    await setClock(api, '2027-02-17T23:00:00+01:00');
+    expect([await again(never), await again(later)]).toEqual([0, 0]);
+    await setClock(api, '2027-02-19T00:10:00+01:00');
+    const forecast = `/workspaces/{ws}/sequences/${later}/forecast`;
+    const audience_id = await audienceOf(world, people);
+    const { parts } = (await world.call('POST', forecast, { days: 1, audience_id })).body;
+    expect(parts).toMatchObject([{ step_number: 1, mails: 2 }]);
+    expect([await again(never), await again(later)]).toEqual([0, 2]);
+    expect(await again(later)).toBe(0);
+    await plan(world);
+    expect(await rows(later)).toHaveLength(4);
+    const { body } = await world.call('GET', `/workspaces/{ws}/sequences/${later}`);
+    expect(body).toMatchObject({ reenrol_after_days: 30, enrolments: { active: 2, completed: 2 } });
+  }, 60_000);
+
+  test('that a failed mail has ended goes on when the mail is queued again by its sequence, in another slot', async () => {
+    const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30), [0, 1]);
+    const [refused = '', stopped = '', later = ''] = await addConsented(world, 3);
+    await enrolIn(world, sequence, { contact_ids: [refused, stopped, later] });
+    const all: { id: string; contact_id: string }[] = await enrolments(sequence);
+    const idOf = (contact: string) => all.find((one) => one.contact_id === contact)?.id;
+    await settlePlanned(world, sequence, 'FAILED', 'SENDER_REJECTED');
+    // One is stopped by hand before its failure was taken note of.
+    await world.call('POST', `/workspaces/{ws}/sequences/${sequence}/enrolments/${idOf(stopped)}/stop`, {
+      reason: 'MANUAL',
+    });
+    await setClock(api, '2027-01-19T00:10:00+01:00');
+    await plan(world);
+    const statuses = async () =>
+      Object.fromEntries(
+        (await enrolments(sequence)).map((one: { contact_id: string; status: string }) => [one.contact_id, one.status]),
+      );
+    expect(await statuses()).toEqual({ [refused]: 'FAILED', [stopped]: 'STOPPED', [later]: 'FAILED' });
+    const request = { sequence_id: sequence, reasons: ['SENDER_REJECTED'], note: 'SPF is mended' };
+    const requeue = (more: object) =>
+      world.call('POST', '/workspaces/{ws}/deliveries/requeue', { ...request, ...more });
+    const dry = (await requeue({ dry_run: true })).body;
+    expect(dry).toMatchObject({ matched: { SENDER_REJECTED: 2 }, cancelled: 1, requeued: 0, remaining: 2 });
+    expect(await statuses()).toMatchObject({ [refused]: 'FAILED' });
+    expect((await requeue({ contact_id: refused })).body).toMatchObject({ requeued: 1, remaining: 0 });
+    expect((await requeue({})).body).toMatchObject({ matched: { SENDER_REJECTED: 1 }, requeued: 1, cancelled: 1 });
+    expect(await statuses()).toEqual({ [refused]: 'ACTIVE', [stopped]: 'STOPPED', [later]: 'ACTIVE' });
+    expect((await plan(world)).planned).toBe(2);
+    const planned = (await rows(sequence)).filter((row) => row.status === 'QUEUED');
+    expect(planned.map((row) => [row.step_key, row.mailbox_date])).toEqual([
+      ['step-1', '2027-01-19'],
+      ['step-1', '2027-01-19'],
+    ]);
+    expect(planned.map((row) => row.not_before.toISOString())).toEqual([
+      '2027-01-19T08:00:00.000Z',
+      '2027-01-19T08:16:00.000Z',
+    ]);
+    await settlePlanned(world, sequence);
+    await setClock(api, '2027-01-20T00:10:00+01:00');
+    expect(await plan(world)).toMatchObject({ advanced: 2, planned: 2 });
+  }, 60_000);
+
   test('waits for its consent', async () => {
     const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30));
     const contact = await world.contact();
@@ -278,6 +354,35 @@ describe('planned mail', () => {
     expect((await rows(sequence)).map((row) => row.not_before.toISOString())).toEqual(['2027-01-18T12:00:00.000Z']);
   }, 60_000);
 
+  test('goes in its mailbox’s own window, in plan, schedule and forecast; a change of it gives other slots', async () => {
+    const [own = '', plain = ''] = await mailboxesOf(world, 2, 4);
+    const path = `/workspaces/{ws}/email-infrastructure/mailboxes/${own}`;
+    const send_window = { start: '13:00', end: '15:00', timezone: 'Europe/Berlin', weekdays: [1, 2, 3, 4, 5] };
+    expect((await world.call('PATCH', path, { send_window })).body).toMatchObject({ send_window });
+    const sequence = await sequenceOf(world, [own, plain]);
+    const audience_id = await audienceOf(world, await addConsented(world, 8));
+    const forecast = `/workspaces/{ws}/sequences/${sequence}/forecast`;
+    const { parts } = (await world.call('POST', forecast, { days: 1, audience_id })).body;
+    await enrolIn(world, sequence, { audience_id });
+    expect((await plan(world)).planned).toBe(8);
+    const times = async (mailbox: string) =>
+      (await schedule(mailbox)).mails.map((mail: { slot_at: string }) => mail.slot_at.slice(11, 16));
+    expect(await times(own)).toEqual(['12:00', '12:30', '13:00', '13:30']);
+    expect(await times(plain)).toEqual(['08:00', '10:00', '12:00', '14:00']);
+    expect(await schedule(own)).toMatchObject({ send_window, reserved: 4 });
+    expect(await schedule(plain)).toMatchObject({ send_window: null });
+    expect(parts).toMatchObject([
+      { mails: 8, first_at: '2027-01-18T08:00:00.000Z', last_at: '2027-01-18T14:00:00.000Z' },
+    ]);
+    const { body } = await world.call('PATCH', path, { send_window: { ...send_window, start: '14:00' } });
+    expect(body).toMatchObject({ reserved: 0 });
+    await plan(world);
+    expect(await times(own)).toEqual(['13:00', '13:15', '13:30', '13:45']);
+    await world.call('PATCH', path, { send_window: null });
+    await plan(world);
+    expect(await times(own)).toEqual(['08:00', '10:00', '12:00', '14:00']);
+  }, 60_000);
+
   test('goes in the contact’s window where its zone is known', async () => {
     const [mailbox = ''] = await mailboxesOf(world, 1, 5);
     const sequence = await sequenceOf(world, [mailbox]);
@@ -294,7 +399,9 @@ test('a quota that is used up before 60 % of its window has passed raises an ale
   await setClock(api, '2027-01-18T09:30:00+01:00');
   await enrolIn(world, sequence, { contact_ids: await addConsented(world, 2) });
   await settlePlanned(world, sequence);
-  await plan(world);
+  // Without a plan: by the watchdog's round, which tells it once.
+  await alertEarlyQuotasAnywhere(api.db);
+  await alertEarlyQuotasAnywhere(api.db);
   await setGauges(api.db);
   const metrics = await metricsRegistry.metrics();
   expect(metrics).toContain(`sally_mailbox_mails{mailbox_id="${mailbox}",state="sent"} 2`);
@@ -302,9 +409,13 @@ test('a quota that is used up before 60 % of its window has passed raises an ale
   const alerts = () =>
     many(
       api.db,
-      sql`SELECT cause, details, resolved_at FROM alerts WHERE workspace_id = ${world.workspace.id} AND kind = 'mailbox-quota-early'`,
+      sql`SELECT cause, occurrences, details, resolved_at FROM alerts WHERE workspace_id = ${world.workspace.id} AND kind = 'mailbox-quota-early'`,
     );
-  expect(await alerts()).toMatchObject([{ cause: mailbox, details: { used: 2, quota: 2 }, resolved_at: null }]);
+  expect(await alerts()).toMatchObject([
+    { cause: mailbox, occurrences: 1, details: { used: 2, quota: 2 }, resolved_at: null },
+  ]);
+  await plan(world);
+  expect(await alerts()).toMatchObject([{ resolved_at: null }]);
   await setClock(api, '2027-01-19T00:10:00+01:00');
   await plan(world);
   expect(await alerts()).toMatchObject([{ resolved_at: expect.any(Date) }]);
@@ -383,6 +494,20 @@ describe('bad input', () => {
       '/body/provider_id',
     ]);
     expect(await problem('PATCH', `${mailboxes}/${mailbox}`, { daily_quota: 0 })).toEqual([422, '/body/daily_quota']);
+    const ofMailbox = (change: object) => ({ send_window: { ...WINDOW, ...change } });
+    for (const [field, change] of [
+      ['end', { start: '17:00', end: '09:00' }],
+      ['end', { end: '09:00' }],
+      ['timezone', { timezone: 'Mars/Olympus' }],
+      ['weekdays', { weekdays: [] }],
+    ] as const) {
+      const refused = await problem('PATCH', `${mailboxes}/${mailbox}`, ofMailbox(change));
+      expect(refused).toEqual([422, `/body/send_window/${field}`]);
+    }
+    expect(await problem('POST', sequences, { ...good, reenrol_after_days: -1 })).toEqual([
+      422,
+      '/body/reenrol_after_days',
+    ]);
     const email = (await world.call('GET', `${mailboxes}/${mailbox}`)).body.email;
     const twice = { email, provider_id: await aProvider(world), daily_quota: 5 };
     expect(await problem('POST', mailboxes, twice)).toEqual([409, '/body/email']);
