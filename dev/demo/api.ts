@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 const problem = z.object({ detail: z.string() });
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 /** An answer of the API outside 2xx. */
 export class ApiError extends Error {

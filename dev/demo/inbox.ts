@@ -18,7 +18,7 @@ export type MailSummary = z.output<typeof summary>;
 export type Mail = z.output<typeof message>;
 
 const PAGE = 1_000;
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 /** The captured mail, through the inbox's own interface. */
 export class Inbox {

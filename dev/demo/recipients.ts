@@ -10,7 +10,7 @@ import { waitFor } from './wait';
 
 /** A person's mail program, as far as a server can tell: requests of programs are not counted as a person's. */
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
-const RECORDED_LIMIT_MS = 15_000;
+const RECORDED_LIMIT_MS = 60_000;
 
 const campaign = z.object({
   unique_open_count: z.number(),
