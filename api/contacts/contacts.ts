@@ -3,6 +3,7 @@ import {
   type ContactRow,
   changeContact,
   createContact,
+  findByMergedAddress,
   findContact,
   findContactId,
   findExternalIds,
@@ -141,7 +142,8 @@ export const contactRoutes = [
     operationId: 'lookUpContact',
     tag: TAG,
     summary: 'Finds the contact with an address or an external id',
-    description: 'A POST, so that no address stands in a URL or an access log. Give one of the two.',
+    description:
+      'A POST, so that no address stands in a URL or an access log. Give one of the two. The address of a contact that was merged leads to the one that is left, unless a new contact has it by now.',
     access: 'workspace',
     permission: 'contacts:read',
     readOnly: true,
@@ -232,7 +234,7 @@ export const contactRoutes = [
 ];
 
 async function lookUp(
-  { tx, workspaceId }: WorkspaceContext,
+  { tx, workspaceId, deps }: WorkspaceContext,
   key: { email?: string | undefined; external_id?: ExternalId | undefined },
 ): Promise<string | null> {
   if ((key.email === undefined) === (key.external_id === undefined)) {
@@ -244,7 +246,8 @@ async function lookUp(
   }
   const address = normaliseEmail(key.email ?? '');
   if (!address.ok) throw invalidField('email', address.message);
-  return findContactId(tx, workspaceId, address.email);
+  const found = await findContactId(tx, workspaceId, address.email);
+  return found ?? findByMergedAddress(tx, workspaceId, deps.addressHasher.hash(address.email));
 }
 
 async function save(context: WorkspaceContext, before: ContactRow, changes: ProfileChanges): Promise<ContactRow> {

@@ -1,5 +1,6 @@
 import { type ContactReference, describedFields, findEventContacts, ingestEvents, readClock } from '../../db/events';
 import { type EventField, eventTypeProblem, occurredAtProblem, payloadProblem } from '../../domain/events';
+import type { AddressHasher } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
 import { Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
@@ -81,10 +82,14 @@ export const intakeRoutes = [
 ];
 
 async function takeIn(context: WorkspaceContext, events: readonly Incoming[]): Promise<Outcome[]> {
-  const { tx, workspaceId } = context;
+  const { tx, workspaceId, deps } = context;
   const now = await readClock(tx);
   const fields = await describedFields(tx, workspaceId, [...new Set(events.map((event) => event.event_type))]);
-  const contacts = await findEventContacts(tx, workspaceId, events.map(referenceOf));
+  const contacts = await findEventContacts(
+    tx,
+    workspaceId,
+    events.map((event) => referenceOf(event, deps.addressHasher)),
+  );
   const checked = events.map((event, index) => {
     const contactId = contacts[index] ?? null;
     const problem = problemOf(event, contactId, fields.get(event.event_type) ?? [], now);
@@ -114,8 +119,13 @@ async function takeIn(context: WorkspaceContext, events: readonly Incoming[]): P
   return outcomes;
 }
 
-function referenceOf(event: Incoming): ContactReference {
-  return { contactId: event.contact_id ?? null, email: event.email ?? null, externalId: event.external_id ?? null };
+function referenceOf(event: Incoming, hasher: AddressHasher): ContactReference {
+  return {
+    contactId: event.contact_id ?? null,
+    email: event.email ?? null,
+    emailHash: event.email === undefined ? null : hasher.hash(event.email),
+    externalId: event.external_id ?? null,
+  };
 }
 
 function problemOf(

@@ -135,6 +135,12 @@ function endedPage(setting: PageSetting): RouteAnswer {
   return page(setting, 410, { title: texts.endedTitle, content: `<p>${escapeHtml(texts.ended)}</p>` });
 }
 
+/** Why an acceptance did not work, in the page's language. */
+function reasonOf({ texts }: PageSetting, problem: Problem): string {
+  if (problem.type === 'rate-limited') return texts.tooMany(problem.options.headers?.['Retry-After'] ?? '60');
+  return problem.type === 'validation-failed' ? texts.invitation.passwordWrong : texts.invitation.conflict;
+}
+
 async function openPage(context: PublicContext, token: string): Promise<InvitationByToken | RouteAnswer> {
   const setting = pageSetting(context.raw.request);
   // The token that is shown once stays with whoever was given it: the page is for mailed links.
@@ -177,12 +183,14 @@ export const invitationPages = [
       const setting = pageSetting(context.raw.request);
       try {
         await limitGuesses(context, found);
-        const person = z.object({ name, password: newPassword }).safeParse(body);
-        if (!person.success) throw invalidField('name', person.error.issues[0]?.message ?? 'is not valid');
-        await accept(context, found, person.data);
+        const given = { name: name.safeParse(body.name), password: newPassword.safeParse(body.password) };
+        const { invitation: texts } = setting.texts;
+        if (!given.name.success) return formPage(setting, found, token, texts.nameWrong);
+        if (!given.password.success) return formPage(setting, found, token, texts.passwordShort);
+        await accept(context, found, { name: given.name.data, password: given.password.data });
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        return error.type === 'gone' ? endedPage(setting) : formPage(setting, found, token, error.detail);
+        return error.type === 'gone' ? endedPage(setting) : formPage(setting, found, token, reasonOf(setting, error));
       }
       const { invitation: texts } = setting.texts;
       return page(setting, 200, {

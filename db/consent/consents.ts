@@ -65,8 +65,10 @@ export function listConsentsAsOf(
           FROM consent_events
           -- A sign-up asks; a pending state that somebody set (a merge) is one.
           CROSS JOIN LATERAL (SELECT status = 'pending' AND actor_id IS NULL AS open) asked
-          WHERE workspace_id = ${workspaceId} AND contact_id IN (SELECT sally_contact_family(${workspaceId}, ${contactId}))
-            AND occurred_at <= ${asOf}),
+          -- What another contact had said counts from its merge on; before, it was somebody else's word.
+          WHERE workspace_id = ${workspaceId} AND occurred_at <= ${asOf} AND (contact_id = ${contactId} OR contact_id IN (
+            SELECT id FROM contacts
+            WHERE workspace_id = ${workspaceId} AND merged_into = ${contactId} AND erased_at <= ${asOf}))),
         turns AS (
           SELECT DISTINCT ON (purpose_id, channel) purpose_id, channel, status, source, occurred_at,
             max(occurred_at) FILTER (WHERE status = 'granted') OVER w AS granted_at,

@@ -65,6 +65,17 @@ export async function findContactId(db: Queryable, workspaceId: string, email: s
   return row?.id ?? null;
 }
 
+/** Id of the contact that one with this address was merged into, lately at best; null: none, or it was erased. */
+export async function findByMergedAddress(db: Queryable, workspaceId: string, hash: Buffer): Promise<string | null> {
+  const row = await one<{ id: string }>(
+    db,
+    sql`SELECT c.merged_into AS id FROM merged_addresses m
+        JOIN contacts c ON c.workspace_id = m.workspace_id AND c.id = m.contact_id AND c.merged_into IS NOT NULL
+        WHERE m.workspace_id = ${workspaceId} AND m.address_hash = ${hash} ORDER BY m.merged_at DESC LIMIT 1`,
+  );
+  return row?.id ?? null;
+}
+
 export interface ContactFilter {
   status: ContactStatus | null;
   tag: string | null;

@@ -75,6 +75,10 @@ export async function beginErasure(
         version = version + 1, updated_at = sally_now()
       WHERE workspace_id = ${workspaceId} AND id = ${id}`);
   }
+  // What leads to the person ends at once: an upsert by an external id makes a new contact from now on.
+  const mine = sql`workspace_id = ${workspaceId} AND contact_id = ANY (${subject.contactIds}::uuid[])`;
+  await tx.query(sql`DELETE FROM merged_addresses WHERE ${mine}`);
+  await tx.query(sql`DELETE FROM contact_identities WHERE ${mine}`);
   await tx.query(sql`
     INSERT INTO suppressions (workspace_id, address_hash, hint, reason, source, note, created_by)
     SELECT ${workspaceId}, hash, '(erased)', 'MANUAL', 'API', 'The person was erased.', ${erasure.createdBy}

@@ -83,6 +83,9 @@ export async function mergeContacts(
     await appendSubmission(tx, workspaceId, survivor.id, changes, origin);
   }
   await tx.query(sql`
+    INSERT INTO merged_addresses (workspace_id, address_hash, contact_id)
+    VALUES (${workspaceId}, ${other.email_hash}, ${other.id}) ON CONFLICT DO NOTHING`);
+  await tx.query(sql`
     UPDATE contact_identities SET contact_id = ${survivor.id} WHERE workspace_id = ${workspaceId} AND contact_id = ${other.id}`);
 
   const pair = { workspaceId, survivorId: survivor.id, otherId: other.id, actorId: by.actorId };

@@ -61,12 +61,15 @@ export async function writeProfiles(
       if (count !== updated.length) throw new ProfileConflict();
     }
   } catch (error) {
-    throw sqlState(error) === '23505' ? new ProfileConflict() : error;
+    throw MEANWHILE.includes(sqlState(error) ?? '') ? new ProfileConflict() : error;
   }
   await appendSubmissions(tx, workspaceId, writes, from);
   await appendEvents(tx, workspaceId, created, 'contact_created', from);
   await appendEvents(tx, workspaceId, updated, 'contact_updated', from);
 }
+
+/** A contact was made meanwhile (23505), or two writers of the same addresses waited for each other (40P01, 40001). */
+const MEANWHILE = ['23505', '40P01', '40001'];
 
 const RECORD = sql`w (id uuid, email text, email_hash text, first_name text, last_name text, locale text,
   time_zone text, tags text[], fields jsonb, changes integer)`;

@@ -73,6 +73,8 @@ async function keyed(tx: Queryable, workspaceId: string, clientEventIds: string[
 export interface ContactReference {
   contactId: string | null;
   email: string | null;
+  /** Of that address: it may have been a merged contact's. */
+  emailHash: Buffer | null;
   externalId: { kind: string; value: string } | null;
 }
 
@@ -87,13 +89,19 @@ export async function findEventContacts(
     sql`WITH given AS (
           SELECT * FROM unnest(${references.map((r) => r.contactId)}::uuid[], ${references.map((r) => r.email)}::text[],
             ${references.map((r) => r.externalId?.kind ?? null)}::text[],
-            ${references.map((r) => r.externalId?.value ?? null)}::text[])
-            WITH ORDINALITY AS given (contact_id, email, kind, value, position)),
+            ${references.map((r) => r.externalId?.value ?? null)}::text[],
+            ${references.map((r) => r.emailHash?.toString('hex') ?? null)}::text[])
+            WITH ORDINALITY AS given (contact_id, email, kind, value, email_hash, position)),
         named AS (
           SELECT g.position, g.contact_id AS id FROM given g WHERE g.contact_id IS NOT NULL
           UNION ALL
           SELECT g.position, c.id FROM given g
           JOIN contacts c ON c.workspace_id = ${workspaceId} AND c.email = g.email
+          UNION ALL
+          SELECT g.position, m.contact_id FROM given g
+          CROSS JOIN LATERAL (SELECT contact_id FROM merged_addresses m WHERE m.workspace_id = ${workspaceId}
+            AND m.address_hash = decode(g.email_hash, 'hex') ORDER BY m.merged_at DESC LIMIT 1) m
+          WHERE NOT EXISTS (SELECT FROM contacts c WHERE c.workspace_id = ${workspaceId} AND c.email = g.email)
           UNION ALL
           SELECT g.position, i.contact_id FROM given g
           JOIN contact_identities i ON i.workspace_id = ${workspaceId} AND i.kind = g.kind AND i.value = g.value)

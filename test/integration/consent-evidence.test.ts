@@ -119,6 +119,34 @@ describe('as of a moment', () => {
     expect(wrong).toEqual([]);
   }, 60_000);
 
+  test('before a merge it says what held for this contact, not what the other one had said', async () => {
+    for (const [own, others, merged] of [
+      ['granted', 'pending', 'pending'],
+      ['pending', 'granted', 'pending'],
+      ['granted', 'denied', 'denied'],
+      ['denied', 'granted', 'denied'],
+    ] as const) {
+      const [survivor, other] = [await contact(), await contact()];
+      for (const [{ id }, status] of [
+        [survivor, own],
+        [other, others],
+      ] as const) {
+        const source = status === 'pending' ? 'sign_up' : 'api';
+        await recordConsent(api.db, {
+          ...{ workspaceId: workspace.id, contactId: id, purposeId: newsletter, status, source, wordingVersion: 1 },
+        });
+      }
+      const before = new Date((await moment()).getTime() + 1);
+      // The merge comes after the moment that is asked about.
+      while ((await moment()) <= before) await new Promise((resolve) => setTimeout(resolve, 1));
+      expect((await call('post', `/contacts/${survivor.id}/merge`, { contact_id: other.id })).status).toBe(200);
+      const after = new Date((await moment()).getTime() + 1);
+      const asOf = async (at: Date) =>
+        (await listConsentsAsOf(api.db, workspace.id, survivor.id, at)).map(({ status }) => status);
+      expect([own, others, await asOf(before), await asOf(after)]).toEqual([own, others, [own], [merged]]);
+    }
+  });
+
   test('by the API, per channel and purpose', async () => {
     const { id } = await contact();
     const before = await moment();

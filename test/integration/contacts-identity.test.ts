@@ -126,6 +126,66 @@ describe('upsert', () => {
     expect(answer.body.results[0].error.contact_ids).toHaveLength(2);
   });
 
+  it('answers every row when addresses go round among contacts, in one request and in several at once', async () => {
+    const people = Array.from({ length: 4 }, (_, index) => ({
+      email: address(),
+      external_ids: [crm(`round-${counter}-${index}`)],
+    }));
+    await upsert(people);
+    const [a, b] = people;
+    if (!a || !b) throw new Error('there are four');
+    const swapped = await upsert([
+      { ...a, email: b.email },
+      { ...b, email: a.email },
+    ]);
+    const codes = (answer: typeof swapped) =>
+      answer.body.results.map((row: { error: { code: string } | null }) => row.error?.code ?? null);
+    expect(codes(swapped)).toEqual(['ambiguous', 'ambiguous']);
+    const round = await upsert([
+      { ...a, email: address() },
+      { ...b, email: a.email },
+      { ...a, email: b.email },
+      { email: b.email, first_name: 'B' },
+      { ...a, email: a.email },
+    ]);
+    expect(codes(round)).toEqual([null, 'address-taken', 'ambiguous', null, 'address-taken']);
+
+    const addresses = [...people.map(({ email }) => email), address(), address()];
+    const row = fc.record({ person: fc.nat(3), email: fc.constantFrom(...addresses), known: fc.boolean() });
+    const batch = fc.array(row, { minLength: 1, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(batch, { minLength: 2, maxLength: 4 }), async (batches) => {
+        const answers = await Promise.all(
+          batches.map((rows) =>
+            upsert(
+              rows.map(({ person, email, known }) => ({
+                email,
+                external_ids: known ? people[person]?.external_ids : [],
+              })),
+            ),
+          ),
+        );
+        for (const [index, answer] of answers.entries()) {
+          expect([answer.status, answer.body.results?.length]).toEqual([200, batches[index]?.length]);
+        }
+      }),
+      { numRuns: 15 },
+    );
+  }, 60_000);
+
+  it('makes a new contact for an external id whose contact is being erased', async () => {
+    const external_ids = [crm(`erased-${counter}`)];
+    const made = await upsert([{ email: address(), external_ids }]);
+    const id = made.body.results[0].contact_id;
+    const erased = await api.request('delete', `/workspaces/${api.workspace.id}/contacts/${id}`, {
+      token: api.workspace.tokens.owner,
+    });
+    expect(erased.status).toBe(202);
+    const again = await upsert([{ email: address(), external_ids }]);
+    expect(again.body.results[0]).toMatchObject({ status: 'created' });
+    expect(again.body.results[0].contact_id).not.toBe(id);
+  });
+
   it('checks required fields where it makes a contact, and gives defaults', async () => {
     const workspace = await api.createWorkspace('Required');
     await call(

@@ -84,6 +84,32 @@ describe('a merge', () => {
     expect(rows).toEqual([{ merged_into: c.id }, { merged_into: c.id }]);
   });
 
+  it('lets the old address be found until somebody new has it, or the person is erased', async () => {
+    const { survivor, other } = await two();
+    const last = await contact();
+    await merge(survivor, other);
+    await merge(last, survivor);
+    const lookUp = (email: string) => call('post', 'contacts/lookup', { email });
+    for (const { email } of [other, survivor, last]) expect((await lookUp(email.toUpperCase())).body.id).toBe(last.id);
+    const told = await call('post', 'events', { event_type: 'purchase', email: other.email });
+    expect(told.status).toBe(201);
+    const event = await one<{ contact_id: string }>(
+      api.db,
+      sql`SELECT contact_id FROM marketing_events WHERE event_id = ${told.body.event_id}`,
+    );
+    expect(event?.contact_id).toBe(last.id);
+    const fresh = await call('post', 'contacts', { email: other.email });
+    expect(fresh.status).toBe(201);
+    expect((await lookUp(other.email)).body.id).toBe(fresh.body.id);
+    expect((await call('delete', `contacts/${last.id}`)).status).toBe(202);
+    for (const { email } of [survivor, last]) expect((await lookUp(email)).status).toBe(404);
+    const left = await one<{ n: number }>(
+      api.db,
+      sql`SELECT count(*) AS n FROM merged_addresses WHERE contact_id IN (${survivor.id}, ${other.id})`,
+    );
+    expect(left?.n).toBe(0);
+  });
+
   it('refuses itself, the unknown, the foreign, the erased and what was merged elsewhere', async () => {
     const [a, b, c] = [await contact(), await contact(), await contact()];
     expect((await merge(a, a)).status).toBe(422);

@@ -78,6 +78,10 @@ export const de: PageTexts = {
     endedTitle: 'Diese Einladung gilt nicht mehr',
     ended: 'Sie wurde verwendet, widerrufen oder ist abgelaufen. Bitten Sie um eine neue.',
     wrong: 'Das hat nicht geklappt',
+    nameWrong: 'Geben Sie Ihren Namen an, mit höchstens 200 Zeichen.',
+    passwordShort: 'Das Passwort muss 12 bis 200 Zeichen haben.',
+    passwordWrong: 'Zu Ihrer Adresse gibt es hier schon ein Konto, und das ist nicht dessen Passwort.',
+    conflict: 'Vielleicht sind Sie schon Mitglied. Melden Sie sich an, oder öffnen Sie den Link noch einmal.',
   },
   unknownTitle: 'Dieser Link funktioniert nicht',
   unknown:

@@ -78,6 +78,10 @@ export const fr: PageTexts = {
     endedTitle: 'Cette invitation n’est plus valable',
     ended: 'Elle a été utilisée, révoquée ou a expiré. Demandez-en une nouvelle.',
     wrong: 'Cela n’a pas fonctionné',
+    nameWrong: 'Indiquez votre nom, en 200 caractères au plus.',
+    passwordShort: 'Le mot de passe doit avoir de 12 à 200 caractères.',
+    passwordWrong: 'Votre adresse a déjà un compte ici, et ce n’est pas son mot de passe.',
+    conflict: 'Vous êtes peut-être déjà membre. Connectez-vous, ou ouvrez à nouveau le lien.',
   },
   unknownTitle: 'Ce lien ne fonctionne pas',
   unknown:
