@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { z } from 'zod';
-import { sleep } from './fault-stack';
+import { sleep } from '../support/until';
 
 const STATUSES = ['QUEUED', 'SENDING', 'SENT', 'FAILED', 'UNCONFIRMED', 'CANCELLED'] as const;
 

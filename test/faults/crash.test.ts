@@ -2,9 +2,10 @@ import { sql } from '../../platform/postgres';
 import { accountOf, countsOf, ledgerTokens } from '../support/account';
 import type { CampaignWorld } from '../support/campaign-world';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
+import { until } from '../support/until';
 import { addressesIn, textOfLogs, textOfTemporal } from './address-scan';
 import { Conservation } from './conservation';
-import { FaultStack, until, WINDOW } from './fault-stack';
+import { FaultStack, LONG_LEASE, WINDOW } from './fault-stack';
 
 const MESSAGES = 3_000;
 const FEW = 400;
@@ -20,12 +21,12 @@ beforeAll(async () => {
   world = await stack.world(MESSAGES);
   small = await stack.world(FEW);
   conservation = new Conservation(stack.database.workerUrl);
-}, 120_000);
+});
 
 afterAll(async () => {
   await conservation.stop();
   await stack.stop();
-}, 60_000);
+});
 
 /** Moments of `count` faults: shares of the campaign, uniformly random between 5 and 95 %. */
 function moments(count: number): number[] {
@@ -64,36 +65,32 @@ test('kill -9 of the delivery worker, five times in one campaign: nothing lost, 
     expect(before.SENDING ?? 0).toBeLessThanOrEqual(WINDOW);
     worker = await stack.startDelivery();
   }
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId);
   const account = await accountOf(world, runId, countsOf(await stack.sink.tokens()));
   expect(account).toMatchObject({ rows: MESSAGES, duplicates: 0, lost: 0, denied: 0 });
   expect(account.unconfirmed).toBeLessThanOrEqual(5 * WINDOW);
   await stack.stopDelivery();
-}, 150_000);
+});
 
 test.each([
   ['after the commit of a claim, before its first byte', 'after-claim-commit:5'],
   ['after a reply, before it is settled', 'before-settle:150'],
-])(
-  'killed %s',
-  async (_when, failpoint) => {
-    const worker = await stack.startDelivery({ SALLY_FAILPOINT: failpoint });
-    const runId = await beginCampaign(small);
-    expect(await worker.process.waitForExit()).toMatchObject({ signal: 'SIGKILL' });
-    stack.delivery = [];
-    const left = (await small.counts(runId)).byStatus;
-    expect(left.SENDING).toBeGreaterThan(0);
-    expect(left.SENDING).toBeLessThanOrEqual(WINDOW);
-    await stack.sink.behave({ pacePerSecond: 0 });
-    await stack.startDelivery();
-    await small.untilSent(runId, 60_000);
-    const account = await accountOf(small, runId, countsOf(await stack.sink.tokens()));
-    expect(account).toMatchObject({ rows: FEW, duplicates: 0, lost: 0, denied: 0 });
-    expect(account.unconfirmed).toBeLessThanOrEqual(left.SENDING ?? 0);
-    await stack.stopDelivery();
-  },
-  90_000,
-);
+])('killed %s', async (_when, failpoint) => {
+  const worker = await stack.startDelivery({ SALLY_FAILPOINT: failpoint });
+  const runId = await beginCampaign(small);
+  expect(await worker.process.waitForExit()).toMatchObject({ signal: 'SIGKILL' });
+  stack.delivery = [];
+  const left = (await small.counts(runId)).byStatus;
+  expect(left.SENDING).toBeGreaterThan(0);
+  expect(left.SENDING).toBeLessThanOrEqual(WINDOW);
+  await stack.sink.behave({ pacePerSecond: 0 });
+  await stack.startDelivery();
+  await small.untilSent(runId);
+  const account = await accountOf(small, runId, countsOf(await stack.sink.tokens()));
+  expect(account).toMatchObject({ rows: FEW, duplicates: 0, lost: 0, denied: 0 });
+  expect(account.unconfirmed).toBeLessThanOrEqual(left.SENDING ?? 0);
+  await stack.stopDelivery();
+});
 
 test('killed by the mail server on the final dot, before it answers: the message is unconfirmed, not repeated', async () => {
   const server = await ScriptedSmtpServer.start();
@@ -110,7 +107,7 @@ test('killed by the mail server on the final dot, before it answers: the message
     stack.delivery = [];
     const atDeath = server.accepted.at(-1)?.token.split('@')[0] ?? '';
     await stack.startDelivery({ SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=off` });
-    await small.untilSent(runId, 60_000);
+    await small.untilSent(runId);
     const account = await accountOf(small, runId, server.tokens);
     expect(account).toMatchObject({ rows: FEW, duplicates: 0, lost: 0, denied: 0 });
     expect(account.unconfirmed).toBeGreaterThan(0);
@@ -120,7 +117,7 @@ test('killed by the mail server on the final dot, before it answers: the message
   } finally {
     await server.stop();
   }
-}, 90_000);
+});
 
 test('stopped past its lease, then continued: it writes nothing of what was taken from it, and late answers count', async () => {
   const worker = await stack.startDelivery();
@@ -133,7 +130,7 @@ test('stopped past its lease, then continued: it writes nothing of what was take
   expect(taken.size).toBeLessThanOrEqual(WINDOW);
   const before = await stack.sink.tokens();
   worker.process.signal('SIGCONT');
-  await small.untilSent(runId, 60_000);
+  await small.untilSent(runId);
   const after = await stack.sink.tokens();
   const account = await accountOf(small, runId, countsOf(after));
   expect(account).toMatchObject({ rows: FEW, duplicates: 0, lost: 0, denied: 0 });
@@ -150,24 +147,24 @@ test('stopped past its lease, then continued: it writes nothing of what was take
   expect(written).toHaveLength(lateBy.QUEUED ?? 0);
   expect(account.unconfirmed).toBe(taken.size - (lateBy.SENT ?? 0) - (lateBy.QUEUED ?? 0));
   await stack.stopDelivery();
-}, 90_000);
+});
 
 test('SIGTERM, five times in one campaign: nothing unconfirmed, nothing twice', async () => {
-  await stack.startDelivery();
+  await stack.startDelivery(LONG_LEASE);
   const runId = await beginCampaign();
   for (const moment of moments(5)) {
-    const next = await stack.startDelivery();
+    const next = await stack.startDelivery(LONG_LEASE);
     await until(`${Math.round(moment * 100)} % sent`, async () => (await accepted()) >= moment * MESSAGES);
     const old = stack.delivery.filter((worker) => worker !== next);
     for (const worker of old) worker.process.signal('SIGTERM');
     for (const worker of old) expect(await worker.process.waitForExit()).toEqual({ code: 0, signal: null });
     stack.delivery = [next];
   }
-  await world.untilSent(runId, 60_000);
+  await world.untilSent(runId);
   const account = await accountOf(world, runId, countsOf(await stack.sink.tokens()));
   expect(account).toMatchObject({ byStatus: { SENT: MESSAGES }, duplicates: 0, lost: 0 });
   await stack.stopDelivery();
-}, 150_000);
+});
 
 test('the ledger added up at every moment', async () => {
   const { polls, imbalances } = await conservation.stop();
@@ -183,4 +180,4 @@ test('no address in what Temporal keeps, nor in the logs', async () => {
   const logs = textOfLogs(stack.logs());
   expect(addressesIn(logs)).toEqual([]);
   expect(logs.length).toBeGreaterThan(10_000);
-}, 60_000);
+});

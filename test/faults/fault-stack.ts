@@ -19,6 +19,8 @@ import {
 /** W of the fault tests: what one kill may leave unknown. */
 export const WINDOW = 64;
 export const LEASE_SECONDS = 3;
+/** For processes that are to live: a busy machine lets one stand still for longer than a short lease lasts. */
+export const LONG_LEASE = { DELIVERY_LEASE_SECONDS: '30' };
 
 /** A product of its own that may be killed part by part: Postgres with safe settings, Temporal, workers, a sink. */
 export class FaultStack {
@@ -131,22 +133,4 @@ export class FaultStack {
     await this.postgres.remove();
     rmSync(this.temporalFolder, { recursive: true, force: true });
   }
-}
-
-/** Waits until `condition` holds, looking every few milliseconds. A look that fails (a part is down) counts as no. */
-export async function until(
-  what: string,
-  condition: () => Promise<boolean> | boolean,
-  timeoutMs = 60_000,
-): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  for (;;) {
-    if (await Promise.resolve(condition()).catch(() => false)) return;
-    if (performance.now() > end) throw new Error(`not reached in ${timeoutMs} ms: ${what}`);
-    await sleep(10);
-  }
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
