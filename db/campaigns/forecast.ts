@@ -124,3 +124,12 @@ export async function runPosition(
   );
   return row && { cursor: row.cursor, phase: row.phase, messageId: row.message_id, laneId: row.lane_id };
 }
+
+/** The lane of campaigns that take a pool, or none; null = nothing was ever sent on it. */
+export async function poolLane(db: Queryable, workspaceId: string, poolId: string | null): Promise<string | null> {
+  const row = await one<{ id: string }>(
+    db,
+    sql`SELECT id FROM lanes WHERE workspace_id = ${workspaceId} AND kind = 'pool' AND key = ${poolId ?? 'default'}`,
+  );
+  return row?.id ?? null;
+}

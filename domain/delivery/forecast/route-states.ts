@@ -100,7 +100,8 @@ export class RouteStates {
     return Math.max(0, cap.limit - this.usedOf(cap, at));
   }
 
-  private usedOf(cap: CapacityLimit, at: number): number {
+  /** Units of a limit that are taken in its window. */
+  usedOf(cap: CapacityLimit, at: number): number {
     const { kind, resourceId } = cap;
     if (kind !== 'provider-hour') return this.used.get(capacityKey(kind, resourceId, this.windowOf(cap, at))) ?? 0;
     let sum = 0;
@@ -131,18 +132,24 @@ export class RouteStates {
     this.version += 1;
   }
 
-  private blocked(way: Way, at: number): { cause: Blocked; until: number } | null {
-    const usedUp = Math.max(
-      0,
-      ...way.caps.map(({ kind, resourceId, limit }) => this.closed.get(`${kind} ${resourceId} ${limit}`) ?? 0),
-    );
-    if (usedUp > at) return { cause: 'CAPACITY', until: usedUp };
+  /** Until when breakers hold a way back; null = none does. */
+  breakerUntil(way: Way, at: number): number | null {
     const { providerId } = way.sender;
     const open = this.breakers.filter(
       (breaker) =>
         breaker.providerId === providerId && (breaker.fromEmail === null || breaker.fromEmail === way.fromEmail),
     );
     const until = Math.max(0, ...open.map((breaker) => breaker.until));
-    return until > at ? { cause: 'BREAKER_OPEN', until } : null;
+    return until > at ? until : null;
+  }
+
+  private blocked(way: Way, at: number): { cause: Blocked; until: number } | null {
+    const usedUp = Math.max(
+      0,
+      ...way.caps.map(({ kind, resourceId, limit }) => this.closed.get(`${kind} ${resourceId} ${limit}`) ?? 0),
+    );
+    if (usedUp > at) return { cause: 'CAPACITY', until: usedUp };
+    const until = this.breakerUntil(way, at);
+    return until === null ? null : { cause: 'BREAKER_OPEN', until };
   }
 }

@@ -116,6 +116,7 @@ export const contentExamples: Examples = {
     await world.call('POST', `/workspaces/{ws}/email-marketing/campaigns/${campaignId}/pause`);
     return { params: { campaign_id: campaignId } };
   },
+  forecastCampaign: async (world) => ({ params: { campaign_id: await scheduledCampaign(world) }, body: { days: 2 } }),
   cancelCampaign: async (world) => ({ params: { campaign_id: await scheduledCampaign(world) } }),
   testCampaign: async (world) => ({
     params: { campaign_id: await draftCampaign(world) },
