@@ -37,7 +37,11 @@ export function createDependencies(
     connections: 20,
     onIdleError: (error) => log.warn({ err: error }, 'an idle database connection broke'),
   });
-  const temporal = createTemporalClient({ address: config.TEMPORAL_ADDRESS, namespace: config.TEMPORAL_NAMESPACE });
+  const temporal = createTemporalClient({
+    address: config.TEMPORAL_ADDRESS,
+    namespace: config.TEMPORAL_NAMESPACE,
+    fair: config.SALLY_WITHOUT !== 'engine-fairness',
+  });
   const keyring = new Keyring(config.SALLY_SECRETS);
   const addressHasher = new AddressHasher(config.SALLY_SUPPRESSION_KEY);
   const contentSandbox = createContentSandbox();

@@ -26,8 +26,6 @@ import { startTracing } from './platform/tracing';
 const ROLES = ['control', 'delivery', 'all'] as const;
 type WorkerRole = (typeof ROLES)[number];
 
-/** Drains a delivery process runs at once; lanes beyond it take turns in short slices. */
-const DELIVERY_SLOTS = 50;
 /** Longest wait for the replies to messages that are on the wire when the process is asked to stop. */
 const STOP_GRACE_MS = 25_000;
 
@@ -131,10 +129,11 @@ class WorkerProcess {
     const deps = { ...this.deps, db };
     this.sending = new SendingProcess(deps);
     await this.startLease(this.sending);
-    const activities = createDeliveryActivities(deps, this.sending, DELIVERY_SLOTS);
+    const slots = this.config.DELIVERY_SLOTS;
+    const activities = createDeliveryActivities(deps, this.sending, slots);
     const options = {
       activities,
-      maxConcurrentActivityTaskExecutions: DELIVERY_SLOTS,
+      maxConcurrentActivityTaskExecutions: slots,
       maxHeartbeatThrottleInterval: '2 seconds',
     } as const;
     await this.run({ ...options, taskQueue: DELIVERY_TASK_QUEUE });
@@ -197,12 +196,18 @@ async function main(): Promise<void> {
   const config = readConfiguration(process.env);
   const role = readRole(process.argv);
   const log = createLogger({ name: `sally-worker-${role}`, level: config.LOG_LEVEL });
+  if (config.SALLY_WITHOUT)
+    log.warn({ without: config.SALLY_WITHOUT }, 'sending is not fair: SALLY_WITHOUT is for benches');
   const tracing = startTracing({ service: `sally-worker-${role}`, endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT });
   // Signals are ours: the wire has to be quiet before the SDK's workers go.
   const { logger, logging } = sdkLogging(log);
   Runtime.install({ shutdownSignals: [], logger, telemetryOptions: { logging } });
   const db = openDatabase(config, log, `sally-worker-${role}`);
-  const temporal = createTemporalClient({ address: config.TEMPORAL_ADDRESS, namespace: config.TEMPORAL_NAMESPACE });
+  const temporal = createTemporalClient({
+    address: config.TEMPORAL_ADDRESS,
+    namespace: config.TEMPORAL_NAMESPACE,
+    fair: config.SALLY_WITHOUT !== 'engine-fairness',
+  });
   const deps: ActivityDependencies = {
     config,
     log,

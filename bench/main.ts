@@ -1,6 +1,7 @@
 import { benchClick } from './click';
 import { benchCrash } from './crash';
 import { benchEvents } from './events';
+import { benchFairness } from './fairness';
 import { benchImport } from './import';
 import { benchMaterialise } from './materialise';
 import { benchPause } from './pause';
@@ -35,6 +36,8 @@ async function main(name: string | undefined): Promise<void> {
         profile,
         dkim: process.argv.includes('--dkim'),
       });
+    case 'fairness':
+      return benchFairness({ size });
     case 'import':
       return benchImport({ size });
     case 'upsert':

@@ -80,3 +80,8 @@ export async function requireSafeSettings(db: Database): Promise<void> {
     if (row?.value !== 'on') throw new Error(`${setting} must be on`);
   }
 }
+
+/** Milliseconds since 1970 with fractions, as the sink tells time. */
+export function wallClock(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -66,6 +66,8 @@ export class SendingStack {
       statements?: boolean;
       /** PEM of a key that Sally signs with: messages go through a provider of the workspace then. */
       dkimPrivateKey?: string;
+      /** Whether Temporal is told priorities; default true. */
+      fair?: boolean;
       /** Delivery processes; default 1. */
       processes?: number;
     } = {},
@@ -104,6 +106,7 @@ export class SendingStack {
         temporalAddress: temporal.address,
         namespace: 'default',
         suppressionKey: secrets.SALLY_SUPPRESSION_KEY,
+        fair: options.fair,
       },
       contacts,
     );

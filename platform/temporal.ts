@@ -1,4 +1,4 @@
-import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
+import { Client, Connection, type WorkflowClientInterceptor, WorkflowNotFoundError } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { traceClientInterceptor } from './temporal-tracing';
 
@@ -11,7 +11,14 @@ export const SallyStatus = defineSearchAttributeKey('SallyStatus', 'KEYWORD');
 export interface TemporalOptions {
   address: string;
   namespace: string;
+  /** False (benches only): the server is told no priorities, so that it deals slots in the order of asking. */
+  fair?: boolean;
 }
+
+const withoutPriority: WorkflowClientInterceptor = {
+  startWithDetails: (input, next) => next({ ...input, options: { ...input.options, priority: undefined } }),
+  signalWithStart: (input, next) => next({ ...input, options: { ...input.options, priority: undefined } }),
+};
 
 /**
  * A client that connects at its first call: the API starts and answers while Temporal is down. Calls are not repeated
@@ -24,7 +31,9 @@ export function createTemporalClient(options: TemporalOptions): { client: Client
     client: new Client({
       connection,
       namespace: options.namespace,
-      interceptors: { workflow: [traceClientInterceptor] },
+      interceptors: {
+        workflow: options.fair === false ? [traceClientInterceptor, withoutPriority] : [traceClientInterceptor],
+      },
     }),
     close: () => connection.close(),
   };

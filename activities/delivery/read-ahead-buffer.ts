@@ -163,20 +163,34 @@ export class ReadAheadBuffer {
   }
 
   private async refill(): Promise<void> {
-    const { db } = this.process.deps;
+    const { db, config } = this.process.deps;
     const streams = await activeStreams(db, this.lane.laneId);
     const open = streams.filter((stream) => this.isOpen(stream));
-    if (open.length === 0) return;
-    const pairs = this.pairsOf(open);
+    if (config.SALLY_WITHOUT !== 'claim-order') {
+      await this.look(open);
+      return;
+    }
+    // Benches only: first come, first served. A stream's turn comes when the older ones have nothing due.
+    for (const stream of open.sort((left, right) => (left.id < right.id ? -1 : 1))) {
+      if ((await this.look([stream])) > 0) return;
+    }
+  }
+
+  /** Reads a share of each of these streams; how many due rows it saw. */
+  private async look(streams: ActiveStream[]): Promise<number> {
+    if (streams.length === 0) return 0;
+    const { db } = this.process.deps;
+    const pairs = this.pairsOf(streams);
     const found = await readAhead(db, this.lane.laneId, pairs, this.lane.share);
     this.learn(pairs, found);
-    const byId = new Map(open.map((stream) => [stream.id, stream]));
+    const byId = new Map(streams.map((stream) => [stream.id, stream]));
     for (const row of found) {
       const stream = byId.get(row.stream_id);
       if (!stream || this.held.has(row.id)) continue;
       const content = await this.process.contents.load(row.workspace_id, row.message_id);
       this.hold(stream, content.message, row);
     }
+    return found.length;
   }
 
   private pairsOf(streams: ActiveStream[]): ReadAheadPair[] {

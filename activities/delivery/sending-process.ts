@@ -49,7 +49,7 @@ export class SendingProcess {
 
   constructor(readonly deps: ActivityDependencies) {
     const { config, db, log } = deps;
-    this.window = new Window(config.DELIVERY_WINDOW);
+    this.window = new Window(config.DELIVERY_WINDOW, config.SALLY_WITHOUT !== 'claim-order');
     this.directory = new SenderDirectory(deps);
     this.contents = new MessageContents(deps, this.sandbox);
     this.stopped = new StoppedStreams(db, log);

@@ -27,6 +27,18 @@ test('a waiter is served when half of what it wants is free, urgent ones first',
   expect(await now(bulk)).toBe(26);
 });
 
+test('without its order everybody waits in the order of asking, and nothing is kept', async () => {
+  const window = new Window(64, false);
+  expect(await window.take(64, false)).toBe(64);
+  const bulk = window.take(8, false);
+  const urgent = window.take(8, true);
+  window.give(8);
+  expect(await now(bulk)).toBe(8);
+  expect(await now(urgent)).toBeNull();
+  window.give(8);
+  expect(await now(urgent)).toBe(8);
+});
+
 test('never more than W are open, nobody gets nothing, and everybody is served once places come back', async () => {
   const requests = fc.array(fc.record({ wanted: fc.integer({ min: 1, max: 64 }), urgent: fc.boolean() }), {
     minLength: 1,

@@ -16,12 +16,16 @@ export class Window {
   private open = 0;
   private waiters: Waiter[] = [];
 
-  constructor(readonly size: number) {}
+  /** `urgentFirst` false (benches only): everybody waits in the order of asking. */
+  constructor(
+    readonly size: number,
+    private readonly urgentFirst = true,
+  ) {}
 
   /** Waits for its turn and takes 1 to `wanted` places; a small remainder is left to grow to half a group. */
   take(wanted: number, urgent: boolean): Promise<number> {
     return new Promise((resolve) => {
-      this.waiters.push({ wanted, urgent, resolve });
+      this.waiters.push({ wanted, urgent: urgent && this.urgentFirst, resolve });
       this.serve();
     });
   }
@@ -37,7 +41,7 @@ export class Window {
   }
 
   private free(urgent: boolean): number {
-    const kept = urgent ? 0 : Math.floor(this.size / URGENT_SHARE);
+    const kept = urgent || !this.urgentFirst ? 0 : Math.floor(this.size / URGENT_SHARE);
     return Math.max(0, this.size - kept - this.open);
   }
 

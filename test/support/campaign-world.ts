@@ -39,6 +39,16 @@ export interface WorldConnections {
   temporalAddress: string;
   namespace: string;
   suppressionKey: string;
+  /** As of `createTemporalClient`. */
+  fair?: boolean;
+}
+
+/** What a campaign may differ in. */
+interface CampaignOptions {
+  /** Whose consent makes the audience; default: the world's first purpose. */
+  purposeId?: string;
+  /** The pool whose lane it goes through; default: that of its routing. */
+  poolId?: string | null;
 }
 
 export interface RunCounts {
@@ -66,7 +76,11 @@ export class CampaignWorld {
       connections: 4,
       statementTimeoutMs: 300_000,
     });
-    const temporal = createTemporalClient({ address: connections.temporalAddress, namespace: connections.namespace });
+    const temporal = createTemporalClient({
+      address: connections.temporalAddress,
+      namespace: connections.namespace,
+      fair: connections.fair,
+    });
     const { workspaceId, userId } = await db.transaction(async (tx) => {
       const workspace = await one<{ id: string }>(
         tx,
@@ -92,7 +106,7 @@ export class CampaignWorld {
   }
 
   /** Contacts user0@gmail.com, … spread over mailbox providers, all with consent. */
-  async addContacts(count: number, prefix = 'user'): Promise<void> {
+  async addContacts(count: number, prefix = 'user', purposeId = this.purposeId): Promise<void> {
     const hasher = new AddressHasher(this.connections.suppressionKey);
     const domains = ['gmail.com', 'gmail.com', 'outlook.com', 'yahoo.com', 'example.org', 'corp.example.net'];
     const size = 20_000;
@@ -108,18 +122,31 @@ export class CampaignWorld {
           FROM unnest(${emails}::text[], ${emails.map((email) => hasher.hash(email))}::bytea[]) AS v (email, hash)
           RETURNING id)
         INSERT INTO consents (workspace_id, contact_id, purpose_id, status, granted_at, source)
-        SELECT ${this.workspaceId}, id, ${this.purposeId}, 'granted', sally_now(), 'api' FROM made`);
+        SELECT ${this.workspaceId}, id, ${purposeId}, 'granted', sally_now(), 'api' FROM made`);
     }
     await this.db.query('ANALYZE contacts');
     await this.db.query('ANALYZE consents');
+  }
+
+  /** Makes a further purpose that so many new contacts agreed to; its id. */
+  async addPurpose(key: string, contacts: number): Promise<string> {
+    const purpose = await one<{ id: string }>(
+      this.db,
+      sql`INSERT INTO purposes (workspace_id, key, name, kind, wording)
+          VALUES (${this.workspaceId}, ${key}, ${key}, 'marketing', 'Send me this.') RETURNING id`,
+    );
+    if (!purpose) throw new Error('no purpose');
+    await this.addContacts(contacts, key, purpose.id);
+    return purpose.id;
   }
 
   /** An approved campaign to everybody with consent, due now; its workflow is started. Returns the run's id. */
   async startCampaign(
     content: { subject: string; html: string; text: string } = NEWSLETTER,
     routing: PermittedRouting | null = null,
+    more: CampaignOptions = {},
   ): Promise<string> {
-    const runId = await this.insertCampaign(content, routing);
+    const runId = await this.insertCampaign(content, routing, more);
     const start = campaignRunWorkflow({ workspaceId: this.workspaceId, runId });
     // On a busy machine Temporal's answer may come too late; starting a second time is harmless.
     await ensureWorkflow(this.temporal.client, start).catch(() => ensureWorkflow(this.temporal.client, start));
@@ -129,13 +156,14 @@ export class CampaignWorld {
   private insertCampaign(
     content: { subject: string; html: string; text: string },
     routing: PermittedRouting | null,
+    { purposeId = this.purposeId, poolId = routing?.pool_id ?? null }: CampaignOptions,
   ): Promise<string> {
     return this.db.transaction(async (tx) => {
       const campaign = await one<{ id: string }>(
         tx,
         sql`INSERT INTO campaigns (workspace_id, name, subject, html, text, from_name, from_email, purpose_id, all_consented)
             VALUES (${this.workspaceId}, 'Campaign', ${content.subject}, ${content.html}, ${content.text}, 'Sender', 'news@sender.example',
-              ${this.purposeId}, true) RETURNING id`,
+              ${purposeId}, true) RETURNING id`,
       );
       if (!campaign) throw new Error('no campaign');
       const compiled = compileContent(
@@ -155,7 +183,7 @@ export class CampaignWorld {
         routing,
         replyTo: null,
         categoryId: null,
-        purposeId: this.purposeId,
+        purposeId,
         templateContext: {},
         templateDefaults: {},
         tracking: true,
@@ -173,7 +201,7 @@ export class CampaignWorld {
         campaignId: campaign.id,
         messageId: message.id,
         sha256: message.sha256,
-        poolId: routing?.pool_id ?? null,
+        poolId,
         at: null,
         sendWindow: null,
         expiresAt: null,
