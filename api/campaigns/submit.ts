@@ -1,20 +1,18 @@
 import { audienceDefinitions } from '../../db/audiences';
 import { type CampaignRow, rearmWaitingRun, setCampaignMessage } from '../../db/campaigns';
-import {
-  decide,
-  defaultsOf,
-  type FrozenContent,
-  findMessage,
-  findTemplate,
-  findWorkspaceForContent,
-  insertMessage,
-  messageHash,
-  workspaceLayer,
-} from '../../db/content';
+import { type FrozenContent, findTemplate, findWorkspaceForContent } from '../../db/content';
 import { dependenciesOf } from '../../domain/audiences';
-import { campaignConstants, trackableConstants } from '../../domain/content';
 import { requireConditions } from '../audiences';
-import { lintContent, messageDocument, sandboxed, showMessage, toSource } from '../content';
+import {
+  approveBySubmitting,
+  authorsOf,
+  freezeTexts,
+  isInForce,
+  messageDocument,
+  showMessage,
+  submitMessage,
+  writtenIn,
+} from '../content';
 import { invalidField, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { problemDocument } from '../http/schemas';
@@ -33,19 +31,14 @@ export async function freezeCampaign(
   campaign: CampaignRow,
   origin: 'CAMPAIGN' | 'TEST',
 ): Promise<Frozen> {
-  const { tx, workspaceId, deps } = context;
+  const { tx, workspaceId } = context;
   const workspace = await findWorkspaceForContent(tx, workspaceId);
   const template = campaign.template_id ? await findTemplate(tx, workspaceId, campaign.template_id) : null;
   if (campaign.template_id && !template) {
     throw invalidField('template_id', 'The campaign’s template was deleted. Choose another one.');
   }
   const written = template
-    ? {
-        subjectTemplate: template.subject_template,
-        bodyHtml: template.body_html,
-        bodyText: template.body_text,
-        previewText: template.preview_text,
-      }
+    ? writtenIn(template)
     : {
         subjectTemplate: campaign.subject ?? '',
         bodyHtml: campaign.html ?? '',
@@ -55,40 +48,16 @@ export async function freezeCampaign(
   if (written.subjectTemplate.trim() === '') throw invalidField('subject_template', 'The campaign has no subject.');
   if (written.bodyHtml.trim() === '') throw invalidField('body_html', 'The campaign has no content.');
   const sender = await senderOf(context, campaign, workspace);
-  const variables = template?.variables ?? [];
-  const known = [
-    ...workspace.field_names,
-    ...Object.keys(workspace.template_context),
-    ...Object.keys(campaign.template_context),
-  ];
-  // Again, since a custom field may have gone since the content was saved.
-  await lintContent(deps.contentSandbox, written, variables, known);
-  const templateDefaults = { ...workspaceLayer(workspace), ...defaultsOf(variables) };
-  const constants = campaignConstants({ templateDefaults, campaign: campaign.template_context });
-  const compiled = await sandboxed(
-    deps.contentSandbox.compile(toSource(written), {
-      unsubscribeLink: true,
-      trackOpens: campaign.tracking,
-      trackClicks: campaign.tracking,
-      constants: trackableConstants(constants, workspace.field_names),
-    }),
-  );
+  const { template_context, tracking } = campaign;
+  const texts = await freezeTexts(context, workspace, { written, template, context: template_context, tracking });
   return {
     content: {
       origin,
       campaignId: campaign.id,
-      templateId: template?.id ?? null,
-      templateVersion: template?.version ?? null,
-      subject: written.subjectTemplate,
-      html: written.bodyHtml,
-      text: written.bodyText ?? compiled.text,
-      previewText: written.previewText,
+      ...texts,
       ...sender,
       categoryId: campaign.category_id,
       purposeId: campaign.purpose_id,
-      templateContext: campaign.template_context,
-      templateDefaults,
-      tracking: campaign.tracking,
       audience: {
         include: campaign.include_audiences,
         exclude: campaign.exclude_audiences,
@@ -96,9 +65,8 @@ export async function freezeCampaign(
         ...(campaign.audience_conditions === null ? {} : { conditions: campaign.audience_conditions }),
         ...(await frozenDefinitions(context, campaign)),
       },
-      compiled,
     },
-    authors: [...new Set([...campaign.authors, ...(template?.version_by ? [template.version_by] : [])])],
+    authors: authorsOf(campaign.authors, template),
   };
 }
 
@@ -146,7 +114,7 @@ const submit = defineRoute({
     422: { description: 'Something is missing', schema: problemDocument },
   },
   async handle(context, input) {
-    const { tx, workspaceId, actor } = context;
+    const { tx, workspaceId } = context;
     const seen = await requireCampaign(context, input.params.campaign_id);
     checkOpen(seen);
     checkAudience(seen);
@@ -154,26 +122,14 @@ const submit = defineRoute({
     const frozen = await freezeCampaign(context, seen, 'CAMPAIGN');
     const campaign = await requireLockedCampaign(context, seen.id);
     checkOpen(campaign);
-    if (campaign.message_id) {
-      const earlier = await findMessage(tx, workspaceId, campaign.message_id);
-      const isOpen = earlier?.approval === 'SUBMITTED' || earlier?.approval === 'APPROVED';
-      if (earlier && isOpen && earlier.sha256 === messageHash(frozen.content)) {
-        await context.audit({ action: 'campaign.submit', entityType: 'campaign', entityId: campaign.id });
-        return { status: 200, body: await showMessage(context, earlier.id) };
-      }
+    if (campaign.message_id && (await isInForce(context, campaign.message_id, frozen.content))) {
+      await context.audit({ action: 'campaign.submit', entityType: 'campaign', entityId: campaign.id });
+      return { status: 200, body: await showMessage(context, campaign.message_id) };
     }
     if (campaign.version !== seen.version) {
       throw new Problem('version-mismatch', 'The campaign was changed in the meantime. Read it again, then repeat.');
     }
-    if (campaign.message_id) await voidEarlier(context, campaign.message_id);
-    const made = await insertMessage(tx, {
-      ...frozen.content,
-      workspaceId,
-      approval: 'SUBMITTED',
-      authors: frozen.authors,
-      submittedBy: actor.userId,
-    });
-    if (!made) throw new Error('a message could not be frozen');
+    const made = await submitMessage(context, campaign.message_id, frozen);
     await setCampaignMessage(tx, workspaceId, campaign.id, made.id);
     await context.audit({
       action: 'campaign.submit',
@@ -183,7 +139,7 @@ const submit = defineRoute({
       new: { message_id: made.id, sha256: made.sha256 },
     });
     const { approval_mode } = await findWorkspaceForContent(tx, workspaceId);
-    if (approval_mode === 'OFF') await approveBySubmitting(context, campaign, made);
+    if (approval_mode === 'OFF') await approveAtOnce(context, campaign, made);
     return { status: 201, body: await showMessage(context, made.id) };
   },
 });
@@ -194,25 +150,13 @@ function checkOpen(campaign: CampaignRow): void {
   if (hasBegun(campaign)) throw refused('edit-content', campaign);
 }
 
-async function voidEarlier(context: WorkspaceContext, messageId: string): Promise<void> {
-  await decide(context.tx, {
-    workspaceId: context.workspaceId,
-    messageId,
-    decision: 'VOIDED',
-    comment: 'Another message was submitted.',
-    decidedBy: context.actor.userId,
-  });
-}
-
-async function approveBySubmitting(
+async function approveAtOnce(
   context: WorkspaceContext,
   campaign: CampaignRow,
   message: { id: string; sha256: string },
 ): Promise<void> {
-  const { tx, workspaceId, actor } = context;
-  const comment = 'Approved by submitting: the workspace’s approval mode is OFF.';
-  await decide(tx, { workspaceId, messageId: message.id, decision: 'APPROVED', comment, decidedBy: actor.userId });
-  await rearmWaitingRun(tx, workspaceId, campaign.id, message);
+  await approveBySubmitting(context, message.id);
+  await rearmWaitingRun(context.tx, context.workspaceId, campaign.id, message);
   await context.audit({
     action: 'message.approve',
     entityType: 'message',

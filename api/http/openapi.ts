@@ -30,7 +30,10 @@ function contentOf(status: number, { schema, contentType }: ResponseDefinition) 
 }
 
 /** The OpenAPI 3.1 document of all routes. */
-export function openApiDocument(routes: AnyRoute[], publicUrl: string): Record<string, unknown> {
+export function openApiDocument(
+  routes: AnyRoute[],
+  publicUrl: string,
+): ReturnType<OpenApiGeneratorV31['generateDocument']> {
   const registry = new OpenAPIRegistry();
   registry.register('Problem', problemDocument);
   registry.registerComponent('securitySchemes', 'bearer', {
@@ -96,5 +99,5 @@ export function openApiDocument(routes: AnyRoute[], publicUrl: string): Record<s
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: publicUrl }],
-  }) as unknown as Record<string, unknown>;
+  });
 }

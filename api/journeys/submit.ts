@@ -1,17 +1,6 @@
-import {
-  decide,
-  defaultsOf,
-  type FrozenContent,
-  findMessage,
-  findTemplate,
-  findWorkspaceForContent,
-  insertMessage,
-  messageHash,
-  workspaceLayer,
-} from '../../db/content';
+import { type FrozenContent, findTemplate, findWorkspaceForContent } from '../../db/content';
 import { mailboxesByIds, type SequenceRow, type StepRow, setStepMessage } from '../../db/journeys';
-import { campaignConstants, trackableConstants } from '../../domain/content';
-import { lintContent, sandboxed, toSource } from '../content';
+import { approveBySubmitting, authorsOf, freezeTexts, isInForce, submitMessage, writtenIn } from '../content';
 import { invalidField, Problem } from '../http/problem';
 import { type AnyRoute, defineRoute, type WorkspaceContext } from '../http/route';
 import { problemDocument } from '../http/schemas';
@@ -24,7 +13,7 @@ async function freezeStep(
   sequence: SequenceRow,
   step: StepRow,
 ): Promise<{ content: FrozenContent; authors: string[] }> {
-  const { tx, workspaceId, deps } = context;
+  const { tx, workspaceId } = context;
   const place = `steps/${step.step_number - 1}/template_id`;
   const template = await findTemplate(tx, workspaceId, step.template_id);
   if (!template) throw invalidField(place, 'The step’s template was deleted. Choose another one.');
@@ -32,51 +21,26 @@ async function freezeStep(
   const [first] = mailboxes;
   if (!first) throw invalidField('mailbox_ids', 'The sequence has no mailboxes. Add at least one.');
   const workspace = await findWorkspaceForContent(tx, workspaceId);
-  const written = {
-    subjectTemplate: template.subject_template,
-    bodyHtml: template.body_html,
-    bodyText: template.body_text,
-    previewText: template.preview_text,
-  };
-  const known = [
-    ...workspace.field_names,
-    ...Object.keys(workspace.template_context),
-    ...Object.keys(step.template_context),
-  ];
-  await lintContent(deps.contentSandbox, written, template.variables, known);
-  const templateDefaults = { ...workspaceLayer(workspace), ...defaultsOf(template.variables) };
-  const constants = campaignConstants({ templateDefaults, campaign: step.template_context });
-  const compiled = await sandboxed(
-    deps.contentSandbox.compile(toSource(written), {
-      unsubscribeLink: true,
-      trackOpens: sequence.tracking,
-      trackClicks: sequence.tracking,
-      constants: trackableConstants(constants, workspace.field_names),
-    }),
-  );
+  const texts = await freezeTexts(context, workspace, {
+    written: writtenIn(template),
+    template,
+    context: step.template_context,
+    tracking: sequence.tracking,
+  });
   return {
     content: {
       origin: 'STEP',
       campaignId: null,
-      templateId: template.id,
-      templateVersion: template.version,
-      subject: written.subjectTemplate,
-      html: written.bodyHtml,
-      text: written.bodyText ?? compiled.text,
-      previewText: written.previewText,
+      ...texts,
       fromName: first.display_name,
       fromEmail: first.email,
       permittedSenders: mailboxes.map((mailbox) => mailbox.email).sort(),
       replyTo: first.reply_to,
       categoryId: sequence.category_id,
       purposeId: sequence.purpose_id,
-      templateContext: step.template_context,
-      templateDefaults,
-      tracking: sequence.tracking,
       audience: null,
-      compiled,
     },
-    authors: [...new Set([...sequence.authors, ...(template.version_by ? [template.version_by] : [])])],
+    authors: authorsOf(sequence.authors, template),
   };
 }
 
@@ -87,27 +51,10 @@ async function submitStep(
   frozen: Awaited<ReturnType<typeof freezeStep>>,
   approveAtOnce: boolean,
 ): Promise<boolean> {
-  const { tx, workspaceId, actor } = context;
-  const earlier = step.message_id ? await findMessage(tx, workspaceId, step.message_id) : null;
-  const isOpen = earlier?.approval === 'SUBMITTED' || earlier?.approval === 'APPROVED';
-  if (earlier && isOpen && earlier.sha256 === messageHash(frozen.content)) return false;
-  const by = { workspaceId, decidedBy: actor.userId };
-  if (earlier) {
-    await decide(tx, { ...by, messageId: earlier.id, decision: 'VOIDED', comment: 'Another message was submitted.' });
-  }
-  const made = await insertMessage(tx, {
-    ...frozen.content,
-    workspaceId,
-    approval: 'SUBMITTED',
-    authors: frozen.authors,
-    submittedBy: actor.userId,
-  });
-  if (!made) throw new Error('a message could not be frozen');
-  await setStepMessage(tx, workspaceId, sequence.id, step.step_number, made.id);
-  if (approveAtOnce) {
-    const comment = 'Approved by submitting: the workspace’s approval mode is OFF.';
-    await decide(tx, { ...by, messageId: made.id, decision: 'APPROVED', comment });
-  }
+  if (await isInForce(context, step.message_id, frozen.content)) return false;
+  const made = await submitMessage(context, step.message_id, frozen);
+  await setStepMessage(context.tx, context.workspaceId, sequence.id, step.step_number, made.id);
+  if (approveAtOnce) await approveBySubmitting(context, made.id);
   return true;
 }
 

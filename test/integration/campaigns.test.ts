@@ -414,6 +414,7 @@ describe('recipients', () => {
         )
       ).body;
     const all = (await list({})).items as {
+      id: string;
       contact_id: string;
       status: string;
       reason: string | null;
@@ -429,7 +430,7 @@ describe('recipients', () => {
     const first = await list({ limit: 5 });
     const second = await list({ limit: 5, cursor: first.next_cursor });
     expect([...first.items, ...second.items].map((item: { id: string }) => item.id)).toEqual(
-      all.map((item) => (item as unknown as { id: string }).id),
+      all.map((item) => item.id),
     );
     expect((await as('viewer', 'GET', `/${campaignId}`)).body).toMatchObject({
       open_count: 2,

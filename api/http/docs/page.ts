@@ -66,7 +66,7 @@ ${problems(operation)}
 }
 
 /** Every operation and schema of an OpenAPI document as one page that needs nothing from elsewhere. */
-export function docsPage(openApi: Record<string, unknown>): string {
+export function docsPage(openApi: object): string {
   const document = shownDocument.parse(openApi);
   const byTag = [...entriesByTag(document)];
   const schemas = Object.entries(document.components.schemas).sort(([a], [b]) => a.localeCompare(b));
