@@ -148,8 +148,15 @@ export class CampaignWorld {
   ): Promise<string> {
     const runId = await this.insertCampaign(content, routing, more);
     const start = campaignRunWorkflow({ workspaceId: this.workspaceId, runId });
-    // On a busy machine Temporal's answer may come too late; starting a second time is harmless.
-    await ensureWorkflow(this.temporal.client, start).catch(() => ensureWorkflow(this.temporal.client, start));
+    // On a busy machine Temporal's answer may come too late; starting another time is harmless.
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await ensureWorkflow(this.temporal.client, start);
+        break;
+      } catch (error) {
+        if (attempt >= 10) throw error;
+      }
+    }
     return runId;
   }
 
