@@ -194,6 +194,7 @@ test('120 mails of 8 mailboxes at fifteen moments cost at most 0.05 Temporal act
   const { workflowId } = laneWorkflow({ workspaceId: world.workspace.id, laneId: await laneOf(sequence) });
   const { runId } = await client.workflow.getHandle(workflowId).describe();
   const history = async () => (await client.workflow.getHandle(workflowId, runId).fetchHistory()).events ?? [];
+  const ended = async () => (await client.workflow.getHandle(workflowId, runId).describe()).status.name === 'COMPLETED';
   const drains = async () => (await history()).filter((event) => event.activityTaskScheduledEventAttributes).length;
   await until('the drain waits for the first slot', async () => (await drains()) === 2);
   // Every 32 minutes: 8 hours for 15 mails of each.
@@ -202,6 +203,7 @@ test('120 mails of 8 mailboxes at fifteen moments cost at most 0.05 Temporal act
     await setClock(api, new Date(at).toISOString());
     await until(`slot ${n + 1} has gone out`, async () => (await statuses(sequence)).SENT === (n + 1) * 8);
   }
+  await until('the lane has nothing left', ended);
   expect(actionsOf(await history())).toBeLessThanOrEqual(120 * 0.05);
   expect(server.accepted.filter((message) => message.to.startsWith('few'))).toHaveLength(120);
   expect(server.duplicates()).toEqual([]);
