@@ -15,7 +15,7 @@ export function createAudienceActivities(deps: ActivityDependencies) {
   return {
     calculateAudience: (input: RefreshAudienceInput): Promise<RefreshResult> => refreshAudience(db, input),
 
-    /** Calculates all audiences that are due, one after the other. */
+    /** Calculates all audiences that are due, one after the other: for those who changed, where that can be known. */
     async calculateDueAudiences(): Promise<RefreshDueResult> {
       const context = Context.current();
       const until = performance.now() + SLICE_MS;
@@ -26,7 +26,7 @@ export function createAudienceActivities(deps: ActivityDependencies) {
         if (due.length === 0) return report;
         for (const audience of due) {
           if (performance.now() > until || context.cancellationSignal.aborted) return report;
-          const { outcome } = await refreshAudience(db, audience);
+          const { outcome } = await refreshAudience(db, audience, 'changed');
           context.heartbeat(report);
           // Once more in this round only if others that it is made of changed.
           times.set(

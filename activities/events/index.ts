@@ -1,11 +1,14 @@
 import { Context } from '@temporalio/activity';
 import { markAudiencesDirty } from '../../db/audiences';
 import { consumeBatch, type EventConsumer } from '../../db/events';
+import { rollUpEngagements } from '../../db/tracking';
 import { changesToldBy } from '../../domain/audiences';
 import type { ConsumeEventsResult } from '../../domain/events';
 import type { ActivityDependencies } from '../dependencies';
 
 const BATCH = 2_000;
+/** Engagements of one transaction of the roll-up: a second or less. */
+const ROLL_UP_BATCH = 5_000;
 /** Longest one round works; the Schedule begins the next. */
 const SLICE_MS = 4 * 60_000;
 
@@ -27,7 +30,7 @@ const CONSUMERS: readonly EventConsumer[] = [audiences];
 /** Activities of the events area. */
 export function createEventActivities({ db }: ActivityDependencies) {
   return {
-    /** Hands each consumer what it has not read, until nothing is left. */
+    /** Hands each consumer what it has not read, until nothing is left; opens and clicks are rolled up, too. */
     async consumeNewEvents(): Promise<ConsumeEventsResult> {
       const context = Context.current();
       const until = performance.now() + SLICE_MS;
@@ -41,6 +44,12 @@ export function createEventActivities({ db }: ActivityDependencies) {
             if (count < BATCH || performance.now() > until || context.cancellationSignal.aborted) break;
           }
         }
+      }
+      for (;;) {
+        const count = await rollUpEngagements(db, ROLL_UP_BATCH);
+        consumed.engagements = (consumed.engagements ?? 0) + count;
+        context.heartbeat(consumed);
+        if (count < ROLL_UP_BATCH || performance.now() > until || context.cancellationSignal.aborted) break;
       }
       return { consumed };
     },

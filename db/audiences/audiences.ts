@@ -170,10 +170,17 @@ export async function audiencesUsing(db: Queryable, workspaceId: string, id: str
 /**
  * The members of an audience change: who asks about them is calculated again. Written even where it is dirty already:
  * a calculation that runs now forgives only what it saw at its start.
+ * @param options.untold no event tells which contacts: who asks about them has to look at everybody
  */
-export async function markAudiencesUsing(tx: Queryable, workspaceId: string, id: string): Promise<void> {
+export async function markAudiencesUsing(
+  tx: Queryable,
+  workspaceId: string,
+  id: string,
+  options: { untold: boolean } = { untold: false },
+): Promise<void> {
   await tx.query(sql`
-    UPDATE audiences SET dirty_at = sally_now()
+    UPDATE audiences SET dirty_at = sally_now(),
+      seen_transaction = CASE WHEN ${options.untold}::boolean THEN NULL ELSE seen_transaction END
     WHERE workspace_id = ${workspaceId} AND archived_at IS NULL AND type = 'DYNAMIC'
       AND uses_audiences @> ARRAY[${id}::uuid]`);
 }

@@ -1,6 +1,7 @@
 import type { ConditionTree } from '../../domain/audiences';
 import { joinStatements, type Statement, sql } from '../../platform/postgres';
-import { type Leaf, leafOf } from './leaves';
+import type { Leaf } from './leaf';
+import { leafOf } from './leaves';
 import type { Lookups } from './resolve';
 
 /**
@@ -40,6 +41,14 @@ export function matchingContacts(tree: ConditionTree, lookups: Lookups): Stateme
   const { joins, predicate } = compileTree(tree, lookups, 'set');
   return sql`SELECT c.id FROM contacts c ${joins}
     WHERE c.workspace_id = ${lookups.workspaceId}::uuid AND c.erased_at IS NULL AND ${predicate}`;
+}
+
+/** Those of `ids` for whom a tree is true, looked up one by one: their ids as `id`. */
+export function matchingAmong(ids: readonly string[], tree: ConditionTree, lookups: Lookups): Statement {
+  const { joins, predicate } = compileTree(tree, lookups, 'each');
+  return sql`SELECT c.id FROM unnest(${ids}::uuid[]) AS asked (id)
+    JOIN contacts c ON c.workspace_id = ${lookups.workspaceId}::uuid AND c.id = asked.id ${joins}
+    WHERE c.erased_at IS NULL AND ${predicate}`;
 }
 
 function compileNode(tree: ConditionTree, lookups: Lookups, joins: Joins): Statement {

@@ -7,7 +7,8 @@ import {
 import { type Database, one, type Queryable, type Statement, sql, sqlState } from '../../platform/postgres';
 import { countEvents } from '../events';
 import { markAudiencesUsing } from './audiences';
-import { matchingContacts } from './compile';
+import { changedContacts, type Seen, seenNow } from './changed';
+import { matchingAmong, matchingContacts } from './compile';
 import { type Lookups, resolveConditions } from './resolve';
 import { giveRoom } from './room';
 
@@ -26,22 +27,33 @@ interface Subject {
 
 interface Calculation extends Subject, RefreshAudienceInput {
   now: Date;
+  seen: Seen;
+  /** Whether everybody was looked at. */
+  full: boolean;
 }
+
+/** Whom a calculation looks at: everybody, or only those who changed since the last one, where that can be known. */
+export type RefreshScope = 'everybody' | 'changed';
 
 /** Why the definition cannot be calculated: what it refers to has gone. */
 class DefinitionError extends Error {}
 
 /**
  * Calculates a dynamic audience and writes the difference to its members, with one segment_membership_changed for each.
- * A first calculation, and the first of another definition, is a baseline and tells of none.
+ * With the scope 'changed' it asks the conditions about those alone whom something happened to since the last calculation,
+ * unless that cannot be known (changed.ts); the members are the same. A first calculation, and the first of another definition, is a baseline and tells of none.
  *
  * Up to 20,000 differences become visible at once; more of them in batches of that size, so that no transaction is
  * long. A calculation that was cut off is done again from what is there. One that fails leaves the members as they are,
  * notes the class of the failure and raises an alert.
  */
-export async function refreshAudience(db: Database, audience: RefreshAudienceInput): Promise<RefreshResult> {
+export async function refreshAudience(
+  db: Database,
+  audience: RefreshAudienceInput,
+  scope: RefreshScope = 'everybody',
+): Promise<RefreshResult> {
   try {
-    const found = await db.transaction((tx) => calculate(tx, audience));
+    const found = await db.transaction((tx) => calculate(tx, audience, scope));
     if (found.kind !== 'batches') return found.result;
     const total = { added: 0, removed: 0 };
     for (;;) {
@@ -66,7 +78,7 @@ type Found =
   /** Too many differences for one transaction; they are in audience_differences. */
   | { kind: 'batches'; calculation: Calculation };
 
-async function calculate(tx: Queryable, audience: RefreshAudienceInput): Promise<Found> {
+async function calculate(tx: Queryable, audience: RefreshAudienceInput, scope: RefreshScope): Promise<Found> {
   const { workspaceId, audienceId } = audience;
   const none = (outcome: RefreshResult['outcome']): Found => ({
     kind: 'done',
@@ -86,12 +98,20 @@ async function calculate(tx: Queryable, audience: RefreshAudienceInput): Promise
   );
   if (!subject) return none('gone');
   const { tree, lookups } = await resolved(tx, workspaceId, subject.definition);
-  const calculation: Calculation = { ...subject, ...audience, now: lookups.now };
+  const seen = await seenNow(tx, lookups);
   await tx.query(`SET LOCAL statement_timeout = ${CALCULATION_TIMEOUT_MS}`);
-  await giveRoom(tx, '128MB');
   await tx.query(sql`
     DELETE FROM audience_differences WHERE workspace_id = ${workspaceId} AND audience_id = ${audienceId}`);
-  const differences = await tx.query(differenceStatement(calculation, matchingContacts(tree, lookups)));
+  // What is read here is little, found by indexes, and newer than the statistics.
+  await tx.query('SET LOCAL enable_seqscan = off');
+  const ids = scope === 'changed' ? await changedContacts(tx, audience, tree, seen) : null;
+  const calculation: Calculation = { ...subject, ...audience, now: lookups.now, seen, full: ids === null };
+  if (ids === null) {
+    await tx.query('SET LOCAL enable_seqscan = on');
+    await giveRoom(tx, '128MB');
+  }
+  const wanted = ids === null ? matchingContacts(tree, lookups) : matchingAmong(ids, tree, lookups);
+  const differences = await tx.query(differenceStatement(calculation, wanted, ids));
   if ((differences.rowCount ?? 0) > AT_ONCE) return { kind: 'batches', calculation };
   const { added, removed } = await applyBatch(tx, calculation);
   await finish(tx, calculation, { added, removed });
@@ -110,14 +130,19 @@ async function resolved(
   return { tree: parsed.tree, lookups: resolution.lookups };
 }
 
-/** Who is to join and who is to leave. */
-function differenceStatement({ workspaceId, audienceId }: RefreshAudienceInput, wanted: Statement): Statement {
+/** Who is to join and who is to leave, of all contacts or of `ids` alone. */
+function differenceStatement(
+  { workspaceId, audienceId }: RefreshAudienceInput,
+  wanted: Statement,
+  ids: readonly string[] | null,
+): Statement {
+  const among = ids === null ? sql`` : sql`AND contact_id = ANY (${ids}::uuid[])`;
   return sql`
     INSERT INTO audience_differences (workspace_id, audience_id, contact_id, joins)
     SELECT ${workspaceId}::uuid, ${audienceId}::uuid, coalesce(wanted.id, member.contact_id), member.contact_id IS NULL
     FROM (${wanted}) wanted
     FULL JOIN (SELECT contact_id FROM audience_members
-      WHERE workspace_id = ${workspaceId}::uuid AND audience_id = ${audienceId}::uuid) member ON member.contact_id = wanted.id
+      WHERE workspace_id = ${workspaceId}::uuid AND audience_id = ${audienceId}::uuid ${among}) member ON member.contact_id = wanted.id
     WHERE wanted.id IS NULL OR member.contact_id IS NULL`;
 }
 
@@ -165,19 +190,29 @@ async function applyBatch(
   return row;
 }
 
+/**
+ * What changed while it ran may be newer than what it saw, and may be nothing that events tell of (the first members of an
+ * audience that it uses): the next calculation looks at everybody then.
+ */
 async function finish(
   tx: Queryable,
-  { workspaceId, audienceId, sha256, now, dirty_at }: Calculation,
+  { workspaceId, audienceId, sha256, now, dirty_at, seen, full, baseline }: Calculation,
   changes: { added: number; removed: number },
 ): Promise<void> {
   await tx.query(sql`
     UPDATE audiences SET calculated_sha256 = ${sha256}, last_calculated_at = ${now}, calculation_error = NULL,
-      dirty_at = CASE WHEN dirty_at IS NOT DISTINCT FROM ${dirty_at}::timestamptz THEN NULL ELSE dirty_at END
+      fully_calculated_at = CASE WHEN ${full}::boolean THEN ${now}::timestamptz ELSE fully_calculated_at END,
+      dirty_at = CASE WHEN dirty_at IS NOT DISTINCT FROM ${dirty_at}::timestamptz THEN NULL ELSE dirty_at END,
+      seen_transaction = CASE WHEN dirty_at IS NOT DISTINCT FROM ${dirty_at}::timestamptz THEN ${seen.transaction}::xid8 END,
+      seen_engagement_transaction = ${seen.engagementTransaction}::xid8, seen_engagement_id = ${seen.engagementId}::uuid,
+      seen_lookups_sha256 = ${seen.lookupsSha256}
     WHERE workspace_id = ${workspaceId} AND id = ${audienceId}`);
   await tx.query(sql`
     UPDATE alerts SET resolved_at = sally_now()
     WHERE workspace_id = ${workspaceId} AND kind = 'audience-refresh' AND cause = ${audienceId} AND resolved_at IS NULL`);
-  if (changes.added + changes.removed > 0) await markAudiencesUsing(tx, workspaceId, audienceId);
+  if (changes.added + changes.removed > 0) {
+    await markAudiencesUsing(tx, workspaceId, audienceId, { untold: baseline });
+  }
 }
 
 /** What to note of a failure that is the audience's own; null for one that is the server's or the network's. */

@@ -9,7 +9,7 @@ export async function giveRoom(tx: Queryable, memory: '64MB' | '128MB'): Promise
   const statistics = await one<{ stale: boolean }>(
     tx,
     sql`SELECT coalesce(bool_or(n_mod_since_analyze > 1000 + n_live_tup / 5), false) AS stale FROM pg_stat_user_tables
-        WHERE relname ~ '^(contacts|contact_attributes|consents|category_preferences|audience_members|submissions|(deliveries|engagements|marketing_events)_\\d.*)$'`,
+        WHERE relname ~ '^(contacts|contact_attributes|consents|category_preferences|audience_members|submissions|contact_engagements|contact_engagement_details|(deliveries|engagements|marketing_events)_\\d.*)$'`,
   );
   await tx.query(`SET LOCAL work_mem = '${memory}'`);
   await tx.query('SET LOCAL jit = off');

@@ -94,6 +94,8 @@ export async function purgeRecords(tx: Queryable, target: PurgeTarget, counts: P
   await count('contact_identities', sql`DELETE FROM contact_identities WHERE ${mine}`);
   await count('contact_attributes', sql`DELETE FROM contact_attributes WHERE ${mine}`);
   await count('category_preferences', sql`DELETE FROM category_preferences WHERE ${mine}`);
+  await count('contact_engagements', sql`DELETE FROM contact_engagements WHERE ${mine}`);
+  await count('contact_engagement_details', sql`DELETE FROM contact_engagement_details WHERE ${mine}`);
   await count(
     'audience_members',
     sql`WITH removed AS (DELETE FROM audience_members WHERE ${mine} RETURNING audience_id),

@@ -1,3 +1,4 @@
-/** Queries of tracking: link tables of sent messages, engagements. */
+/** Queries of tracking: link tables of sent messages, engagements and what they amount to per contact. */
 export * from './engagements';
 export * from './message-links';
+export * from './roll-up';

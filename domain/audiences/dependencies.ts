@@ -1,4 +1,5 @@
 import { type Condition, type ConditionTree, conditionsOf } from './conditions';
+import { isRelative } from './tracked';
 
 /** What can make a dynamic audience's members change. */
 export interface Dependencies {
@@ -40,10 +41,6 @@ function isTimeDependent(condition: Condition): boolean {
     case 'audience':
       return false;
   }
-}
-
-function isRelative(operator: string): boolean {
-  return operator === 'within_last' || operator === 'within_next' || operator === 'older_than';
 }
 
 /**

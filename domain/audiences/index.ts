@@ -3,3 +3,4 @@ export * from './comparison';
 export * from './conditions';
 export * from './contract';
 export * from './dependencies';
+export { type TrackedChanges, trackedChanges } from './tracked';

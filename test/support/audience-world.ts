@@ -1,6 +1,7 @@
 import { AddressHasher } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
 import { type Database, one, type Queryable, sql } from '../../platform/postgres';
+import { engagementsRolledUp } from './events-readable';
 import type { KnownContact, KnownDelivery, NaiveWorld } from './naive-audience';
 
 /** Small numbers from a seed (mulberry32), so that a failure can be repeated. */
@@ -71,6 +72,7 @@ export async function makeAudienceWorld(db: Database, random: () => number, size
     contacts.push(contact);
     await insertContact(db, workspaceId, contact, runs);
   }
+  await engagementsRolledUp(db);
   return { contacts, now, workspaceZone, fieldTypes: FIELD_TYPES, workspaceId, audienceIds, campaignIds };
 }
 
