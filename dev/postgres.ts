@@ -1,25 +1,14 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { isProcessAlive } from './file-lock';
 import { findPort, isPortFree, LOOPBACK } from './ports';
-import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries';
+import { findPostgresBinaries } from './postgres-binaries';
+import { type Cluster, openCluster, postgresEnvironment, SUPERUSER } from './postgres-cluster';
 import { type ManagedProcess, type ProcessGroup, STOP_ORDER } from './processes';
-import { placeForUnprivileged, type UnprivilegedUser, unprivilegedUser } from './unprivileged';
+import { placeForUnprivileged, unprivilegedUser } from './unprivileged';
 
 const run = promisify(execFile);
 
@@ -40,7 +29,6 @@ export interface PostgresOptions {
   settings?: Record<string, string>;
 }
 
-const USER = 'postgres';
 const START_TIMEOUT_MS = 60_000;
 
 /** A running embedded Postgres. `restart` keeps the port, so that clients reconnect to the same address. */
@@ -58,7 +46,7 @@ export class EmbeddedPostgres {
 
   /** Superuser URL of the database `postgres`. For provisioning only: the product never uses it. */
   get adminUrl(): string {
-    return `postgres://${USER}:${this.cluster.password}@${LOOPBACK}:${this.port}/postgres`;
+    return `postgres://${SUPERUSER}:${this.cluster.password}@${LOOPBACK}:${this.port}/postgres`;
   }
 
   /** Process id of the postmaster. */
@@ -127,14 +115,6 @@ export class EmbeddedPostgres {
   }
 }
 
-interface Cluster {
-  binaries: PostgresBinaries;
-  user: UnprivilegedUser | undefined;
-  /** PGDATA */
-  directory: string;
-  password: string;
-}
-
 /**
  * Starts a real Postgres on a loopback port, making its cluster first where there is none. The data survive a stop;
  * remove `dataDir` to start over.
@@ -160,54 +140,6 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
 export function removePostgresData(dataDir: string): void {
   rmSync(dataDir, { recursive: true, force: true });
   if (unprivilegedUser()) rmSync(placeForUnprivileged(dataDir), { recursive: true, force: true });
-}
-
-async function openCluster(
-  binaries: PostgresBinaries,
-  user: UnprivilegedUser | undefined,
-  options: PostgresOptions,
-): Promise<Cluster> {
-  const dataDir = user ? placeForUnprivileged(options.dataDir) : options.dataDir;
-  const major = Number.parseInt(binaries.version, 10);
-  const directory = join(dataDir, `cluster-${major}`);
-  const passwordFile = join(dataDir, 'password');
-  // Everybody may pass through, nobody else may read what is in the cluster (0700) and the password (0600).
-  mkdirSync(dataDir, { recursive: true, mode: 0o755 });
-  if (!existsSync(passwordFile))
-    writeFileSync(passwordFile, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
-  if (user) chownSync(passwordFile, user.uid, user.gid);
-  const password = readFileSync(passwordFile, 'utf8').trim();
-  if (!existsSync(directory))
-    await initialise(binaries, user, dataDir, directory, passwordFile, options.durable ?? true);
-  return { binaries, user, directory, password };
-}
-
-/** Runs initdb beside the final place, then renames, so that an interrupted initdb leaves no half cluster. */
-async function initialise(
-  binaries: PostgresBinaries,
-  user: UnprivilegedUser | undefined,
-  dataDir: string,
-  directory: string,
-  passwordFile: string,
-  durable: boolean,
-): Promise<void> {
-  for (const name of readdirSync(dataDir)) {
-    if (name.startsWith('unfinished-')) rmSync(join(dataDir, name), { recursive: true, force: true });
-  }
-  const unfinished = join(dataDir, `unfinished-${process.pid}`);
-  mkdirSync(unfinished, { mode: 0o700 });
-  if (user) chownSync(unfinished, user.uid, user.gid);
-  const args = ['-D', unfinished, '-U', USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8'];
-  args.push('--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8');
-  if (!durable) args.push('--no-sync');
-  try {
-    await run(binaries.initdb, args, { ...user, cwd: dataDir, env: postgresEnvironment() });
-  } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
-    throw new Error(`initdb failed: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  chmodSync(unfinished, 0o700);
-  renameSync(unfinished, directory);
 }
 
 async function launch(cluster: Cluster, options: PostgresOptions, port: number): Promise<ManagedProcess> {
@@ -319,12 +251,6 @@ function hasRoomyShm(): boolean {
   } catch {
     return false;
   }
-}
-
-/** Nothing of our environment (PG*, LANG, secrets) may change how Postgres behaves. */
-function postgresEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, SystemRoot, TEMP } = process.env;
-  return { PATH, SystemRoot, TEMP, LC_ALL: 'C', TZ: 'UTC' };
 }
 
 async function childrenOf(parent: number): Promise<number[]> {
