@@ -71,10 +71,10 @@ export const mailboxMails = new Gauge({
   registers,
 });
 
-/** Age in seconds of the oldest open write transaction: consumers of events read only below it. */
+/** Seconds for which the oldest open transaction has been known to hold back consumers of events: they read below it. */
 export const horizonLag = new Gauge({
   name: 'sally_horizon_lag_seconds',
-  help: 'Age of the transaction horizon below which events are read',
+  help: 'Time for which one open transaction has held back the reading of events',
   registers,
 });
 

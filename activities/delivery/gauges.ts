@@ -1,7 +1,11 @@
-import { breakerGauges, horizonLagSeconds, laneGauges } from '../../db/delivery/gauges';
+import { breakerGauges, laneGauges, readHorizon } from '../../db/delivery/gauges';
 import { mailboxGauges } from '../../db/journeys';
 import { breakerState, horizonLag, laneDepth, mailboxMails, oldestDue } from '../../platform/metrics';
 import type { Database } from '../../platform/postgres';
+import { HorizonWatch } from './horizon-watch';
+
+/** Lasts as long as the process: a lag is known from two looks on. */
+const watch = new HorizonWatch();
 
 /** Reads what waits, what is blocked and how far consumers may read into this process's metrics. */
 export async function setGauges(db: Database): Promise<void> {
@@ -18,5 +22,5 @@ export async function setGauges(db: Database): Promise<void> {
   for (const { id, ...states } of mailboxes) {
     for (const [state, mails] of Object.entries(states)) mailboxMails.set({ mailbox_id: id, state }, mails);
   }
-  horizonLag.set(await horizonLagSeconds(db));
+  horizonLag.set(watch.lagSeconds(await readHorizon(db), performance.now()));
 }

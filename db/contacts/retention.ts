@@ -107,6 +107,11 @@ function batchOf(kind: RetentionKind, workspaceId: string, days: number): Statem
           SELECT id FROM opt_in_requests WHERE workspace_id = ${workspaceId} AND status IN ('EXPIRED', 'CANCELLED')
             AND updated_at < ${before} AND (profile <> '{}' OR num_nonnulls(ip_address, user_agent) > 0) LIMIT ${BATCH}) over
         WHERE q.workspace_id = ${workspaceId} AND q.id = over.id`;
+    case 'event_keys':
+      return sql`DELETE FROM event_keys k USING (
+          SELECT client_event_id FROM event_keys WHERE workspace_id = ${workspaceId} AND received_at < ${before}
+          ORDER BY received_at LIMIT ${BATCH}) over
+        WHERE k.workspace_id = ${workspaceId} AND k.client_event_id = over.client_event_id`;
   }
 }
 

@@ -47,12 +47,19 @@ export async function breakerGauges(
   return rows.map((row) => ({ providerId: row.provider_id, identityId: row.identity_id, state: row.state }));
 }
 
-/** Age in seconds of the oldest transaction that has written: readers of events stay below it. */
-export async function horizonLagSeconds(db: Database): Promise<number> {
-  const row = await one<{ seconds: number }>(
+/** How far events can be read at a moment: below the oldest transaction that is open, in any database of the server. */
+export interface HorizonSample {
+  /** The oldest transaction that is open (pg_snapshot_xmin); `next` where none is. */
+  oldest: string;
+  next: string;
+}
+
+/** Needs no privilege: what other roles' sessions do is not shown to sally_worker. */
+export async function readHorizon(db: Database): Promise<HorizonSample> {
+  const row = await one<{ oldest: string; next: string }>(
     db,
-    sql`SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 AS seconds
-        FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = current_database()`,
+    sql`SELECT pg_snapshot_xmin(s)::text AS oldest, pg_snapshot_xmax(s)::text AS next FROM pg_current_snapshot() AS s`,
   );
-  return row?.seconds ?? 0;
+  if (!row) throw new Error('the database shows no snapshot');
+  return row;
 }

@@ -14,6 +14,8 @@ export const RETENTION_DEFAULTS = {
   delivery_diagnostics: 90,
   /** What visitors typed at sign-ups that were never confirmed. */
   unconfirmed_sign_ups: 30,
+  /** Client ids of events, by which a repetition is known; events may be up to 28 days late. */
+  event_keys: 90,
 } as const satisfies Record<string, number | null>;
 
 export type RetentionKind = keyof typeof RETENTION_DEFAULTS;
@@ -26,4 +28,5 @@ export const RETENTION_KINDS = [
   'delivery_addresses',
   'delivery_diagnostics',
   'unconfirmed_sign_ups',
+  'event_keys',
 ] as const satisfies readonly RetentionKind[];

@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from 'pg';
+import { setGauges } from '../../activities/delivery/gauges';
 import { consumeBatch, type EventConsumer, ForeignCursorError } from '../../db/events';
+import { horizonLag } from '../../platform/metrics';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 import { eventsReadable } from '../support/events-readable';
 import { exampleWorld, type World } from '../support/examples';
+import { until } from '../support/until';
 
 const EVENTS = '/workspaces/{ws}/events';
 /** 50 were survived when this was written; each is a process to be started. */
@@ -245,8 +248,13 @@ describe('consumers', () => {
       await appended(2);
       await drain(consumer);
     }
-    // What came after the open transaction waits for it.
+    // What came after the open transaction waits for it, and the metric tells.
     expect(consumer.seen).toEqual([]);
+    const lag = async () => {
+      await setGauges(api.db);
+      return (await horizonLag.get()).values[0]?.value ?? 0;
+    };
+    await until('the horizon is seen to lag', async () => (await lag()) > 0);
     await slow.query('COMMIT');
     await slow.end();
     await eventsReadable(api.db);

@@ -58,6 +58,10 @@ async function leave(days: number): Promise<void> {
     INSERT INTO delivery_attempts (workspace_id, source_id, delivery_id, claim_id, attempt, outcome, diagnostic, at)
     VALUES (${ws}, ${uuidv7()}, ${uuidv7()}, ${uuidv7()}, 1, 'x', '452 full', ${at})`);
   await api.db.query(sql`
+    INSERT INTO event_keys (workspace_id, client_event_id, event_id, received_at)
+    SELECT ${ws}, ${`order-${days}-`} || n, ${uuidv7()}, ${at} FROM generate_series(1, 2100) AS n
+    ON CONFLICT DO NOTHING`);
+  await api.db.query(sql`
     WITH job AS (INSERT INTO jobs (workspace_id, kind, status, input, finished_at, result)
       VALUES (${ws}, 'exportContacts', 'DONE', '{}', ${at}, jsonb_build_object('expiresAt', ${at} + interval '3 days')) RETURNING id)
     INSERT INTO export_chunks (workspace_id, job_id, position, data) SELECT ${ws}, id, 0, 'x'::bytea FROM job`);
@@ -74,10 +78,11 @@ test('what has been kept for its time goes, what is younger stays, and each work
     taskQueue: CONTROL_TASK_QUEUE,
     staticSummary: 'A tick',
   });
-  expect(done).toEqual({ workspaces: 1, failed: 0, removed: 2_504 });
+  expect(done).toEqual({ workspaces: 1, failed: 0, removed: 4_604 });
   expect(await count('uploads')).toBe(1);
   expect(await count('import_rejections')).toBe(2_500);
   expect(await count('idempotency_keys')).toBe(1);
+  expect(await count('event_keys')).toBe(2_100);
   expect(await count('export_chunks')).toBe(1);
   expect(await count('jobs', `result->>'removed' = 'EXPIRED'`)).toBe(1);
   expect(await count('delivery_attempts', 'diagnostic IS NULL')).toBe(1);
@@ -91,6 +96,7 @@ test('what has been kept for its time goes, what is younger stays, and each work
     import_rejections: 2_500,
     idempotency_keys: 1,
     delivery_diagnostics: 1,
+    event_keys: 2_100,
   });
   const job = await one<{ details: unknown }>(
     api.db,
