@@ -19,13 +19,15 @@ import type { ErasureStep, RightsJobInput } from '../../domain/contacts/contract
 import { AddressSearch, readSealedAddresses } from '../../domain/contacts/erasure';
 import type { ActivityDependencies } from '../dependencies';
 
+type ErasureDependencies = Pick<ActivityDependencies, 'db' | 'keyring' | 'addressHasher'>;
+
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Erases what is known of a person wherever it may be erased already, and says what has to be waited for. Every step is
  * a transaction of its own and may be repeated; the last one ends the job and writes the audit row.
  */
-export async function runErasure(deps: ActivityDependencies, input: RightsJobInput): Promise<ErasureStep> {
+export async function runErasure(deps: ErasureDependencies, input: RightsJobInput): Promise<ErasureStep> {
   const job = await openErasure(deps.db, input.workspaceId, input.jobId);
   if (!job) return { state: 'DONE' };
   if (!job.horizonPassed) return { state: 'WAIT', waitsFor: 'OLDER_TRANSACTIONS', seconds: 1 };
@@ -60,14 +62,14 @@ export async function runErasure(deps: ActivityDependencies, input: RightsJobInp
   return { state: 'DONE' };
 }
 
-function targetOf(deps: ActivityDependencies, workspaceId: string, job: OpenErasure): PurgeTarget {
+function targetOf(deps: ErasureDependencies, workspaceId: string, job: OpenErasure): PurgeTarget {
   const addresses = readSealedAddresses(deps.keyring, job.sealed);
   const hashes = addresses.map((address) => deps.addressHasher.hash(address));
   return { workspaceId, contactIds: job.contactIds, addresses, hashes };
 }
 
 /** Removes the files that hold one of the addresses. False: one of them is in use. */
-async function purgeFiles(deps: ActivityDependencies, target: PurgeTarget, counts: PurgeCounts): Promise<boolean> {
+async function purgeFiles(deps: ErasureDependencies, target: PurgeTarget, counts: PurgeCounts): Promise<boolean> {
   let free = true;
   for (const file of await storedFiles(deps.db, target.workspaceId)) {
     if (file.kind === 'export' && file.inUse) {

@@ -29,7 +29,7 @@ interface Piece {
  * transaction, so that a killed attempt leaves neither a gap nor a repetition.
  */
 export async function runExportSlice(
-  deps: ActivityDependencies,
+  deps: Pick<ActivityDependencies, 'db'>,
   { workspaceId, jobId }: RightsJobInput,
   control: { budgetMs: number; pulse(): void },
 ): Promise<ExportSlice> {
