@@ -19,7 +19,13 @@ export const trackingRoutes: AnyRoute[] = [
     summary: 'The tracking pixel of a message: a transparent GIF; the open is recorded in the background',
     access: 'public',
     params: z.object({ pixel_id: z.string() }),
-    responses: { 200: { description: 'GIF of 1×1', contentType: 'image/gif' } },
+    responses: {
+      200: { description: 'GIF of 1×1', contentType: 'image/gif' },
+      404: {
+        description: 'No pixel of ours; the same GIF, so that a mail shows no broken image',
+        contentType: 'image/gif',
+      },
+    },
     handle: delegate,
   }),
   defineRoute({

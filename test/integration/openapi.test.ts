@@ -71,7 +71,7 @@ describe('the OpenAPI document', () => {
     expect(without.map(({ operation }) => operation.operationId)).toEqual([]);
   });
 
-  test('declares every error as a problem (a page for people where a link of a mail leads), and that a sign-in may be refused', () => {
+  test('declares every error as a problem (what a mail leads to answers with a page or image), and that a sign-in may be refused', () => {
     const errors = operations().flatMap(({ operation }) =>
       Object.entries(operation.responses)
         .filter(([status]) => Number(status) >= 400)
@@ -81,15 +81,18 @@ describe('the OpenAPI document', () => {
         })),
     );
     const bare = errors.filter(
-      ({ types }) => !types.some((type) => ['application/problem+json', 'text/html'].includes(type)),
+      ({ types }) => !types.some((type) => ['application/problem+json', 'text/html', 'image/gif'].includes(type)),
     );
     expect(bare).toEqual([]);
     expect(errors.map(({ error }) => error)).toContain('createSession 401');
   });
 
-  test('declares the page that a broken link of a mail leads to', async () => {
-    const { status, headers } = await api.request('GET', '/t/c/0');
-    const { content } = paths['/t/c/{click_token}']?.get?.responses[String(status)] ?? {};
+  test.each([
+    ['link', '/t/c/{click_token}', '/t/c/0'],
+    ['pixel', '/t/p/{pixel_id}.gif', '/t/p/0.gif'],
+  ])('declares what a %s of a mail that was cut off answers', async (_what, path, request) => {
+    const { status, headers } = await api.request('GET', request);
+    const { content } = paths[path]?.get?.responses[String(status)] ?? {};
     expect(status).toBe(404);
     expect(Object.keys(content ?? {})).toEqual([headers.get('content-type')?.split(';')[0]]);
   });
