@@ -255,3 +255,17 @@ describe('soft bounces', () => {
     expect(elsewhere.body.items).toEqual([]);
   });
 });
+
+test('lifting a suppression looks contacts up by an index of the few whose address was refused', async () => {
+  const plan = await api.db.transaction(async (tx) => {
+    // Few rows would be read one by one.
+    await tx.query('SET LOCAL enable_seqscan = off');
+    const { rows } = await tx.query<{ 'QUERY PLAN': string }>(sql`
+      EXPLAIN UPDATE contacts SET version = version + 1
+      WHERE workspace_id = ${workspace.id} AND email_hash = ${api.deps.addressHasher.hash('x@people.example')}
+        AND erased_at IS NULL AND ((status = 'BOUNCED' AND ${'BOUNCE'}::text = 'BOUNCE')
+          OR (status = 'COMPLAINED' AND ${'BOUNCE'}::text = 'COMPLAINT'))`);
+    return rows.map((row) => row['QUERY PLAN']).join('\n');
+  });
+  expect(plan).toMatch(/Index Scan using contacts_refused_address[\s\S]*Index Cond: .*email_hash = /);
+});
