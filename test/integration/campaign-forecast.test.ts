@@ -1,5 +1,5 @@
 import { materialiseBatch } from '../../db/campaigns';
-import { sql } from '../../platform/postgres';
+import { changed, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
 import { acceptQueued, addConsented, audienceOf, sentOff } from '../support/campaign-runs';
 import { exampleWorld, type World } from '../support/examples';
@@ -140,9 +140,15 @@ test('what has begun is told of what is left of it; a pause is taken to end now'
     inserted: 20,
   });
   await acceptQueued(api.db, runId, 5);
-  await api.db.query(
-    sql`UPDATE consents SET status = 'denied' WHERE contact_id = ANY (${[people[10], people[30]]}::uuid[])`,
+  const queued = await one<{ contact_id: string }>(
+    api.db,
+    sql`SELECT contact_id FROM deliveries WHERE source_id = ${runId} AND status = 'QUEUED' LIMIT 1`,
   );
+  const unwilling = [queued?.contact_id, people[30]];
+  const denied = sql`
+    UPDATE consents SET status = 'denied'
+    WHERE workspace_id = ${world.workspace.id} AND contact_id = ANY (${unwilling}::uuid[])`;
+  expect(await changed(api.db, denied)).toBe(2);
   const left = { messages: 35, not_sent: { CONSENT_DENIED: 2 }, sent: 33, waiting: {} };
   expect(await forecast(campaignId)).toMatchObject({ status: 'SENDING', assumes: [], run_id: runId, ...left });
   await act(campaignId, 'pause');

@@ -1,4 +1,4 @@
 export { limitsOf, type RouteLimits } from './limits';
 export { capacityKey, routeKey } from './route-states';
-export { forecastDelivery } from './simulate';
+export { forecastInSteps } from './simulate';
 export * from './types';

@@ -9,8 +9,9 @@ import type { Forecast, ForecastInput, ForecastRow, HoldReason } from './types';
 
 /** Share of a second that one claim of a paced sender covers. */
 const CLAIM_SECONDS = 0.25;
-/** Longest that the messages of one step may take, where a sampled row stands for many. */
+/** Longest that the messages of one step may take, where a sampled row stands for many; in long forecasts more. */
 const STEP_SECONDS = 30;
+const MOST_STEPS = 20_000;
 /** What a throttle holds for less than this is its pace. */
 const PACE_MS = 5_000;
 
@@ -27,22 +28,34 @@ interface Server {
 /**
  * When messages will go, if nothing happens that is not known now: claims, limits, breakers and throttles are gone
  * through in order of time, by the checks and the routing that claims go by. Pure. Every message is taken to be accepted
- * at first try.
+ * at first try. In steps, between which whoever waits for it may do something else: a large one takes seconds.
  */
+export function* forecastInSteps(input: ForecastInput): Generator<void, Forecast> {
+  return yield* new Simulation(input).run();
+}
+
+/** The same at once. */
 export function forecastDelivery(input: ForecastInput): Forecast {
-  return new Simulation(input).run();
+  const steps = forecastInSteps(input);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
 }
 
 class Simulation {
   private readonly states: RouteStates;
   private readonly account: Account;
   private readonly streams = new Map<string, StreamCourse>();
-  private readonly lines: Line[];
+  /** Those that have rows left. */
+  private lines: Line[];
   private readonly servers = new Map<string, Server>();
   private readonly streamsOfLane = new Map<string, number>();
+  private readonly stepSeconds: number;
 
   constructor(private readonly input: ForecastInput) {
     this.states = new RouteStates(input);
+    this.stepSeconds = Math.max(STEP_SECONDS, (input.until - input.now) / 1000 / MOST_STEPS);
     this.account = new Account(input.zone, input.partBy);
     for (const stream of input.streams) {
       this.streams.set(stream.id, { ...stream, closedUntil: input.now, closedBy: null });
@@ -54,17 +67,19 @@ class Simulation {
     }
   }
 
-  run(): Forecast {
+  *run(): Generator<void, Forecast> {
     const { now, until } = this.input;
     let at = now;
     for (;;) {
       this.states.advance(at);
       if (this.work(at)) continue;
       this.noteHolds(at);
-      if (!this.lines.some((line) => line.stream.isOwn && line.next !== null)) break;
+      this.lines = this.lines.filter((line) => line.next !== null);
+      if (!this.lines.some((line) => line.stream.isOwn)) break;
       const next = this.nextMoment(at);
       if (next >= until) break;
       at = next;
+      yield;
     }
     this.noteWaiting(until);
     const others = this.input.rows.filter((row) => this.streams.get(row.streamId)?.isOwn === false);
@@ -148,7 +163,7 @@ class Simulation {
     }
     const room = Math.min(
       next.left,
-      Math.max(wanted, Math.min(next.row.weight, server.perSecond * STEP_SECONDS)),
+      Math.max(wanted, Math.min(next.row.weight, server.perSecond * this.stepSeconds)),
       this.states.throttled(way, line.mxGroup, at).most,
     );
     const count = this.states.take(way, room, at);
@@ -206,12 +221,13 @@ class Simulation {
     return this.states.throttled(way, line.mxGroup, at).until > at + PACE_MS ? 'THROTTLED' : null;
   }
 
-  /** What is left at the end: what expires until then will not be sent, the rest waits. */
+  /** What is left at the end: what is refused whenever it goes, or has expired by then, is not sent; the rest waits. */
   private noteWaiting(until: number): void {
     for (const line of this.lines) {
       if (!line.stream.isOwn) continue;
       for (const { row, left, notBefore, reason } of line.waiting) {
-        const verdict = judge(row.facts, new Date(until));
+        const anyTime = { ...row.facts, source: { ...row.facts.source, window: null } };
+        const verdict = judge(anyTime, new Date(until));
         if (verdict.kind === 'FAIL' || verdict.kind === 'CANCEL') this.account.refuse(verdict.reason, left);
         else this.account.wait((notBefore > until ? reason : this.heldBy(line, until - 1)) ?? 'PACE', left);
       }
