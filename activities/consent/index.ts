@@ -10,7 +10,13 @@ import {
 } from '../../db/consent';
 import { freezeTemplateMessage } from '../../db/content';
 import { type EnqueuedDelivery, enqueueDelivery } from '../../db/delivery';
-import { type DoubleOptInInput, nextOptInStep, OPT_IN_TEMPLATES, type OptInStep } from '../../domain/consent';
+import {
+  type DoubleOptInInput,
+  mailLanguage,
+  nextOptInStep,
+  OPT_IN_TEMPLATES,
+  type OptInStep,
+} from '../../domain/consent';
 import { laneWorkflow } from '../../domain/delivery/contract';
 import { type Queryable, sql } from '../../platform/postgres';
 import { ensureWorkflow } from '../../platform/temporal';
@@ -27,10 +33,10 @@ export function createConsentActivities(deps: ActivityDependencies) {
     return nextOptInStep(read.state, read.now);
   };
 
-  const wake = async (workspaceId: string, { laneId, wake }: EnqueuedDelivery): Promise<void> => {
+  const wake = async (workspaceId: string, { laneId, urgent, wake }: EnqueuedDelivery): Promise<void> => {
     if (!wake) return;
     // The row is committed and its lane is on: what is lost here, the watchdog finds.
-    await ensureWorkflow(deps.temporal, laneWorkflow({ workspaceId, laneId })).catch((error: unknown) =>
+    await ensureWorkflow(deps.temporal, laneWorkflow({ workspaceId, laneId, urgent })).catch((error: unknown) =>
       log.warn('the opt-in lane could not be woken', { error: error instanceof Error ? error.name : 'unknown' }),
     );
   };
@@ -95,8 +101,9 @@ async function enqueueMail(
   stepKey: string,
 ): Promise<EnqueuedDelivery> {
   const slug = OPT_IN_TEMPLATES[kind];
+  const language = mailLanguage(...mail.locales);
   const { EMAIL_FROM: email, EMAIL_FROM_NAME: name } = deps.config;
-  const frozen = await freezeTemplateMessage(tx, { workspaceId, slug, defaultSender: { email, name } });
+  const frozen = await freezeTemplateMessage(tx, { workspaceId, slug, language, defaultSender: { email, name } });
   if (!frozen) {
     const message = `The template "${slug}" is missing or not active: opt-in mails wait until it is back.`;
     // On a connection of its own, since this transaction will be rolled back.

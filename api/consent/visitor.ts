@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { Request } from 'express';
 import type { VisitorTrace } from '../../db/consent';
+import { acceptedLanguage } from '../../domain/consent';
 import { escapeHtml, page, pageSetting } from '../http/page';
 import type { Problem } from '../http/problem';
 import type { PublicContext, RouteAnswer } from '../http/route';
@@ -12,6 +13,7 @@ export function visitorOf(request: Pick<Request, 'ip' | 'headers'>): VisitorTrac
   return {
     ipAddress: isIP(address) !== 0 ? address : null,
     userAgent: userAgent === undefined ? null : userAgent.slice(0, 500),
+    language: acceptedLanguage(request.headers['accept-language']),
   };
 }
 

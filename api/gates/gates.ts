@@ -1,6 +1,6 @@
 import {
   archiveGate,
-  ensureGateTemplate,
+  ensureGateTemplates,
   findGrant,
   insertGate,
   listGates,
@@ -51,7 +51,7 @@ export const gateRoutes: AnyRoute[] = [
         createdBy: actor.userId,
       });
       if (uploadId !== null) await storeGateFile(tx, workspaceId, gate.id, uploadId);
-      await ensureGateTemplate(tx, workspaceId);
+      await ensureGateTemplates(tx, workspaceId);
       await context.audit({ action: 'gate.create', entityType: 'gate', entityId: gate.id, new: showGate(gate) });
       return { status: 201, body: showGate(gate), version: gate.version };
     },

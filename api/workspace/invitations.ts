@@ -4,13 +4,14 @@ import { enqueueDelivery } from '../../db/delivery';
 import {
   findInvitation,
   findMember,
+  findWorkspace,
   type Invitation,
   insertInvitation,
   isMemberAddress,
   listInvitations,
   revokeInvitation,
 } from '../../db/workspace';
-import { INVITATION_TEMPLATE } from '../../domain/consent';
+import { INVITATION_TEMPLATE, mailLanguage } from '../../domain/consent';
 import { laneWorkflow } from '../../domain/delivery';
 import { randomToken, sha256 } from '../../platform/crypto';
 import { ensureWorkflow } from '../../platform/temporal';
@@ -36,8 +37,11 @@ async function mailInvitation(context: WorkspaceContext, made: Invitation): Prom
   const { tx, workspaceId, deps, actor } = context;
   await ensureSystemTemplate(tx, workspaceId, INVITATION_TEMPLATE);
   const defaultSender = { email: deps.config.EMAIL_FROM, name: deps.config.EMAIL_FROM_NAME };
+  // Nothing is known of who is invited but the house they are invited to.
+  const workspace = await findWorkspace(tx, workspaceId);
+  const language = mailLanguage(workspace?.defaultLocale);
   const inviter = await findMember(tx, workspaceId, actor.userId);
-  const frozen = await freezeTemplateMessage(tx, { workspaceId, slug: INVITATION_TEMPLATE, defaultSender });
+  const frozen = await freezeTemplateMessage(tx, { workspaceId, slug: INVITATION_TEMPLATE, language, defaultSender });
   if (!frozen) return null;
   const enqueued = await enqueueDelivery(tx, {
     workspaceId,
@@ -55,7 +59,7 @@ async function mailInvitation(context: WorkspaceContext, made: Invitation): Prom
   });
   if (enqueued.wake) {
     context.afterCommit(async () => {
-      await ensureWorkflow(deps.temporal, laneWorkflow({ workspaceId, laneId: enqueued.laneId }));
+      await ensureWorkflow(deps.temporal, laneWorkflow({ workspaceId, laneId: enqueued.laneId, urgent: true }));
     });
   }
   return enqueued.deliveryId;

@@ -43,6 +43,20 @@ export async function findOrCreateContact(
   return { contactId, created: false };
 }
 
+/** What is known of the language in which a contact is to be written to. */
+export async function contactLocales(
+  db: Queryable,
+  workspaceId: string,
+  contactId: string,
+): Promise<{ contact: string | null; workspace: string | null }> {
+  const row = await one<{ contact: string | null; workspace: string | null }>(
+    db,
+    sql`SELECT c.locale AS contact, w.default_locale AS workspace FROM contacts c JOIN workspaces w ON w.id = c.workspace_id
+        WHERE c.workspace_id = ${workspaceId} AND c.id = ${contactId}`,
+  );
+  return row ?? { contact: null, workspace: null };
+}
+
 /**
  * Applies what the visitor typed, now confirmed, as one submission. Custom fields that would take more room than
  * allowed are left out rather than losing the confirmation.

@@ -2,7 +2,7 @@
 export * from './categories';
 export * from './confirm';
 export * from './consents';
-export { applyPendingProfile, findOrCreateContact } from './contacts';
+export { applyPendingProfile, contactLocales, findOrCreateContact } from './contacts';
 export * from './evidence';
 export * from './opt-in-requests';
 export * from './preferences';

@@ -14,6 +14,8 @@ export interface PendingProfile {
 export interface VisitorTrace {
   ipAddress: string | null;
   userAgent: string | null;
+  /** The best of our languages that the browser asked for: of the mails, not of the proof. */
+  language?: string | null;
 }
 
 /** The contact of a request; its row is locked first, so that everything about one contact happens in order. */
@@ -75,10 +77,11 @@ export async function openOptInRequest(tx: Queryable, input: OpenRequestInput): 
     const made = await one<{ id: string }>(
       tx,
       sql`INSERT INTO opt_in_requests (workspace_id, contact_id, purpose_id, wording_version, locale, remind_at, expires_at,
-            ip_address, user_agent, profile, email_hash)
+            ip_address, user_agent, profile, email_hash, language)
           SELECT id, ${contact.id}, ${purpose.id}, ${purpose.wording_version}, ${input.locale},
             sally_now() + opt_in_reminder_after, sally_now() + opt_in_expires_after,
-            ${visitor.ipAddress}, ${visitor.userAgent?.slice(0, 500) ?? null}, ${profile}, ${contact.emailHash}
+            ${visitor.ipAddress}, ${visitor.userAgent?.slice(0, 500) ?? null}, ${profile}, ${contact.emailHash},
+            ${visitor.language ?? null}
           FROM workspaces WHERE id = ${workspaceId} RETURNING id`,
     );
     if (!made) throw new Error('the workspace is gone');
@@ -98,7 +101,7 @@ export async function openOptInRequest(tx: Queryable, input: OpenRequestInput): 
     );
   await tx.query(sql`
     UPDATE opt_in_requests r SET profile = r.profile || ${profile}::jsonb, wording_version = ${purpose.wording_version},
-      locale = coalesce(${input.locale}, r.locale), ip_address = ${visitor.ipAddress},
+      locale = coalesce(${input.locale}, r.locale), language = coalesce(${visitor.language ?? null}, r.language), ip_address = ${visitor.ipAddress},
       user_agent = ${visitor.userAgent?.slice(0, 500) ?? null}, updated_at = sally_now()
     WHERE r.workspace_id = ${workspaceId} AND r.id = ${open.id}`);
   if (mailRequested) {
@@ -225,15 +228,18 @@ export interface OptInMailRow {
   purpose_name: string;
   wording: string;
   expires_at: Date;
+  /** In which the mail should be, the most wanted first. */
+  locales: (string | null)[];
 }
 
 /** Locks a request for enqueueing its mail; null when it is not open any more. */
 export function lockForMail(tx: Queryable, workspaceId: string, requestId: string): Promise<OptInMailRow | null> {
   return one(
     tx,
-    sql`SELECT r.contact_id, c.email_domain, r.mails_requested, r.mails_enqueued, p.name AS purpose_name, r.expires_at,
+    sql`SELECT r.contact_id, c.email_domain, ARRAY[r.locale, c.locale, r.language, w.default_locale] AS locales, r.mails_requested, r.mails_enqueued, p.name AS purpose_name, r.expires_at,
           sally_wording(r.workspace_id, r.purpose_id, r.wording_version, r.locale, sally_now()) AS wording
         FROM opt_in_requests r
+        JOIN workspaces w ON w.id = r.workspace_id
         JOIN contacts c ON c.workspace_id = r.workspace_id AND c.id = r.contact_id
         JOIN purposes p ON p.workspace_id = r.workspace_id AND p.id = r.purpose_id
         WHERE r.workspace_id = ${workspaceId} AND r.id = ${requestId} AND r.status = 'OPEN' FOR UPDATE OF r`,

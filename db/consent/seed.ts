@@ -1,4 +1,4 @@
-import { SYSTEM_TEMPLATES } from '../../domain/consent';
+import { SYSTEM_TEMPLATES, type SystemTemplate } from '../../domain/consent';
 import { one, type Queryable, sql } from '../../platform/postgres';
 
 const PURPOSES = [
@@ -31,13 +31,18 @@ export async function seedConsent(tx: Queryable, workspaceId: string): Promise<v
   await tx.query(sql`
     INSERT INTO preference_categories (workspace_id, key, name) VALUES (${workspaceId}, 'newsletter', 'Newsletter')
     ON CONFLICT (workspace_id, key) DO NOTHING`);
-  for (const { slug } of SYSTEM_TEMPLATES) await ensureSystemTemplate(tx, workspaceId, slug);
+  for (const template of SYSTEM_TEMPLATES) await ensureTemplate(tx, workspaceId, template);
 }
 
 /** Makes a system template where the workspace has none of this slug; one that was edited or deactivated stays. */
 export async function ensureSystemTemplate(tx: Queryable, workspaceId: string, slug: string): Promise<void> {
   const template = SYSTEM_TEMPLATES.find((known) => known.slug === slug);
   if (!template) throw new Error(`there is no system template "${slug}"`);
+  await ensureTemplate(tx, workspaceId, template);
+}
+
+/** The same, of any area's templates. */
+export async function ensureTemplate(tx: Queryable, workspaceId: string, template: SystemTemplate): Promise<void> {
   const made = await one<{ id: string }>(
     tx,
     sql`INSERT INTO templates (workspace_id, name, slug, category)

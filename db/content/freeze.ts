@@ -1,3 +1,4 @@
+import { type PageLanguage, templateSlug } from '../../domain/consent';
 import { compileContent } from '../../domain/content';
 import { one, type Queryable, sql } from '../../platform/postgres';
 import { type FrozenContent, insertMessage, messageHash } from './messages';
@@ -31,20 +32,25 @@ export interface FrozenTemplate {
 /**
  * The frozen message of a template's current version, for transactional and opt-in mail (no approval, no tracking).
  * Made at its first use and again when the template, the workspace's From or its template values change. Null when no
- * active template has this slug.
+ * active template has this slug. With `language`, the template of that language is taken where there is an active one
+ * (its slug ends with "-de", say).
  */
 export async function freezeTemplateMessage(
   tx: Queryable,
-  wanted: { workspaceId: string; slug: string; defaultSender?: DefaultSender },
+  wanted: { workspaceId: string; slug: string; language?: PageLanguage; defaultSender?: DefaultSender },
 ): Promise<FrozenTemplate | null> {
   const { workspaceId } = wanted;
+  const translated = templateSlug(wanted.slug, wanted.language ?? 'en');
   const template = await one<ActiveVersion>(
     tx,
     sql`SELECT t.id AS template_id, t.category, v.version, v.subject_template, v.body_html, v.body_text, v.preview_text,
           v.variables
         FROM templates t
         JOIN template_versions v ON v.workspace_id = t.workspace_id AND v.template_id = t.id AND v.version = t.version
-        WHERE t.workspace_id = ${workspaceId} AND t.slug = ${wanted.slug} AND t.is_active AND t.deleted_at IS NULL`,
+        WHERE t.workspace_id = ${workspaceId} AND t.slug IN (${wanted.slug}, ${translated}) AND t.is_active AND t.deleted_at IS NULL
+          AND EXISTS (SELECT FROM templates base WHERE base.workspace_id = t.workspace_id AND base.slug = ${wanted.slug}
+            AND base.is_active AND base.deleted_at IS NULL)
+        ORDER BY t.slug = ${translated} DESC LIMIT 1`,
   );
   if (!template) return null;
   const workspace = await findWorkspaceForContent(tx, workspaceId);

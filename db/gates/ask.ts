@@ -1,11 +1,19 @@
+import { mailLanguage } from '../../domain/consent';
 import { GATE_TEMPLATE, type GateFacts, type GateVerdict, judgeGate } from '../../domain/gates';
 import type { Queryable } from '../../platform/postgres';
-import { findOrCreateContact, findPurpose, type OpenedRequest, signUp, type VisitorTrace } from '../consent';
+import {
+  contactLocales,
+  findOrCreateContact,
+  findPurpose,
+  type OpenedRequest,
+  signUp,
+  type VisitorTrace,
+} from '../consent';
 import { lockContact } from '../contacts';
 import { type DefaultSender, freezeTemplateMessage } from '../content';
 import { type EnqueuedDelivery, enqueueDelivery } from '../delivery';
 import { writeAudit } from '../workspace';
-import { ensureGateTemplate, type Gate } from './gates';
+import { ensureGateTemplates, type Gate } from './gates';
 import { gateFacts, insertGrant, mayMailLink, type SubmittedProfile } from './grants';
 
 /** A visitor's request for a gate's resource, checked. */
@@ -78,10 +86,14 @@ async function grant(
     requestId: asked.requestId,
   });
   if (!open) return null;
-  const template = { workspaceId, slug: GATE_TEMPLATE, defaultSender: asked.defaultSender };
+  const locales = await contactLocales(tx, workspaceId, contactId);
+  const typed = typeof submitted.locale === 'string' ? submitted.locale : null;
+  // What was typed now counts before what is known of the contact, whoever it was that typed it.
+  const language = mailLanguage(typed, locales.contact, asked.visitor.language, locales.workspace);
+  const template = { workspaceId, slug: GATE_TEMPLATE, language, defaultSender: asked.defaultSender };
   let message = await freezeTemplateMessage(tx, template);
   if (!message) {
-    await ensureGateTemplate(tx, workspaceId);
+    await ensureGateTemplates(tx, workspaceId);
     message = await freezeTemplateMessage(tx, template);
   }
   // Somebody has switched the template off: the grant stands, and no mail goes out.

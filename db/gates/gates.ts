@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { GATE_MAIL, GATE_TEMPLATE, type GatePolicy, gateCondition } from '../../domain/gates';
+import { GATE_MAILS, type GatePolicy, gateCondition } from '../../domain/gates';
 import { changed, many, one, type Queryable, sql } from '../../platform/postgres';
+import { ensureTemplate } from '../consent';
 
 const resource = z.discriminatedUnion('type', [
   z.object({ type: z.literal('url'), url: z.string() }),
@@ -163,16 +164,7 @@ export async function readGatePiece(
   return row?.data ?? null;
 }
 
-/** Makes the template of gates' mails where there is none. */
-export async function ensureGateTemplate(tx: Queryable, workspaceId: string): Promise<void> {
-  const made = await one<{ id: string }>(
-    tx,
-    sql`INSERT INTO templates (workspace_id, name, slug, category) VALUES (${workspaceId}, ${GATE_MAIL.name}, ${GATE_TEMPLATE}, 'TRANSACTIONAL')
-        ON CONFLICT (workspace_id, slug) WHERE deleted_at IS NULL DO NOTHING RETURNING id`,
-  );
-  if (!made) return;
-  await tx.query(sql`
-    INSERT INTO template_versions (workspace_id, template_id, version, subject_template, body_html, body_text, preview_text, variables)
-    VALUES (${workspaceId}, ${made.id}, 1, ${GATE_MAIL.subject}, ${GATE_MAIL.html}, ${GATE_MAIL.text}, ${GATE_MAIL.previewText},
-      ${JSON.stringify(GATE_MAIL.variables)})`);
+/** Makes the templates of gates' mails where there are none. */
+export async function ensureGateTemplates(tx: Queryable, workspaceId: string): Promise<void> {
+  for (const template of GATE_MAILS) await ensureTemplate(tx, workspaceId, template);
 }

@@ -3,6 +3,7 @@ export * from './confirm-token';
 export * from './contract';
 export * from './invitation-token';
 export * from './link-token';
+export * from './mail-layout';
 export * from './opt-in';
 export * from './page-texts';
 export * from './page-theme';

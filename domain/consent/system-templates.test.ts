@@ -1,5 +1,30 @@
 import { compileContent, lintTemplate, render } from '../content';
+import { mailLanguage } from './page-texts';
 import { INVITATION_TEMPLATE, SYSTEM_TEMPLATES } from './system-templates';
+
+test('there is each of them in three languages, and no two say the same', () => {
+  expect(SYSTEM_TEMPLATES.map(({ slug }) => slug)).toEqual(
+    ['', '-de', '-fr'].flatMap((language) =>
+      ['opt-in-confirmation', 'opt-in-reminder', 'workspace-invitation'].map((slug) => slug + language),
+    ),
+  );
+  for (const pick of ['subject', 'previewText', 'html', 'text'] as const) {
+    expect(new Set(SYSTEM_TEMPLATES.map((template) => template[pick])).size).toBe(SYSTEM_TEMPLATES.length);
+  }
+  for (const { slug, html } of SYSTEM_TEMPLATES) {
+    expect(html).toContain(`<html lang="${/-(de|fr)$/.exec(slug)?.[1] ?? 'en'}">`);
+  }
+});
+
+test.each([
+  [['de-AT', 'fr'], 'de'],
+  [[null, undefined, 'FR-ch'], 'fr'],
+  [['ja', '', 'de'], 'de'],
+  [['ja'], 'en'],
+  [[], 'en'],
+])('a mail to %j is in %s', (locales, language) => {
+  expect(mailLanguage(...locales)).toBe(language);
+});
 
 const context = {
   workspace_name: 'Müller & Söhne',
@@ -26,7 +51,7 @@ describe.each(SYSTEM_TEMPLATES)('$slug', (template) => {
   });
 });
 
-describe.each(SYSTEM_TEMPLATES.filter(({ slug }) => slug !== INVITATION_TEMPLATE))('$slug', (template) => {
+describe.each(SYSTEM_TEMPLATES.filter(({ slug }) => !slug.startsWith(INVITATION_TEMPLATE)))('$slug', (template) => {
   const source = {
     subject: template.subject,
     html: template.html,
@@ -37,7 +62,7 @@ describe.each(SYSTEM_TEMPLATES.filter(({ slug }) => slug !== INVITATION_TEMPLATE
   it('shows link, sender, purpose and wording in HTML and text, escaped in HTML', () => {
     const compiled = compileContent(source, { unsubscribeLink: false, trackOpens: false, trackClicks: false });
     const { subject, html, text } = render(compiled, context);
-    expect(subject).toContain('Newsletter from Müller & Söhne');
+    expect(subject).toMatch(/Newsletter (from|von|de) Müller & Söhne/);
     expect(html).toContain('href="https:');
     expect(html).toContain('confirm');
     expect(html).toContain('I would like &lt;b&gt;news&lt;');

@@ -75,3 +75,50 @@ test('sign-up after sign-up, at most three mails reach an address', async () => 
   }
   expect(mailsTo(email)).toHaveLength(3);
 });
+
+test('mails speak the language of the sign-up, of the contact, of the browser, else of the workspace', async () => {
+  /** The first mail to an address, as UTF-8. */
+  const read = async (email: string) => Buffer.from(await mail(email, 1), 'latin1').toString('utf8');
+  const signUpFrom = async (email: string, body: object, acceptLanguage?: string): Promise<string> => {
+    const headers: Record<string, string> = acceptLanguage === undefined ? {} : { 'accept-language': acceptLanguage };
+    const answer = await api.request('post', `/public/${workspace.slug}/sign-up`, {
+      body: { email, ...body },
+      headers,
+    });
+    expect(answer.status).toBe(202);
+    return read(email);
+  };
+  expect(await signUpFrom('a@languages.example', { locale: 'de-AT' }, 'fr')).toContain('Abonnement bestätigen');
+  expect(await signUpFrom('b@languages.example', {}, 'ja, fr;q=0.5')).toContain('Confirmer l’abonnement');
+  const call = (method: string, path: string, body: object) =>
+    api.request(method, `/workspaces/${workspace.id}${path}`, { token: workspace.tokens.owner, body });
+  await call('post', '/contacts', { email: 'c@languages.example', locale: 'fr-CH' });
+  expect(await signUpFrom('c@languages.example', {}, 'de')).toContain('Confirmer l’abonnement');
+  const proof = await one<{ locale: string | null }>(
+    api.db,
+    sql`SELECT e.locale FROM consent_events e JOIN contacts c ON c.id = e.contact_id WHERE c.email = 'b@languages.example'`,
+  );
+  // What the browser asked for is no statement of the person.
+  expect(proof).toEqual({ locale: null });
+
+  await api.db.query(sql`UPDATE workspaces SET default_locale = 'de-CH' WHERE id = ${workspace.id}`);
+  expect(await signUpFrom('d@languages.example', {})).toContain('Abonnement bestätigen');
+  const made = await call('post', '/gates', {
+    ...{ slug: 'guide', name: 'The guide', resource: { type: 'url', url: 'https://files.example/guide.pdf' } },
+    policy: { conditions: [] },
+  });
+  expect(made.status).toBe(201);
+  await api.request('post', `/public/${workspace.slug}/gates/guide`, {
+    body: { email: 'e@languages.example' },
+    headers: { 'accept-language': 'fr' },
+  });
+  expect(await read('e@languages.example')).toContain('a demandé que ce lien');
+  await call('post', '/invitations', { email: 'f@languages.example', role: 'viewer' });
+  expect(await read('f@languages.example')).toContain('Einladung annehmen');
+
+  // Without a German template the plain one serves; without the plain one there is no mail in any language.
+  await api.db.query(
+    sql`UPDATE templates SET is_active = false WHERE workspace_id = ${workspace.id} AND slug = 'opt-in-confirmation-de'`,
+  );
+  expect(await signUpFrom('g@languages.example', { locale: 'de' })).toContain('Confirm your subscription');
+});
