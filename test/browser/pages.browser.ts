@@ -209,6 +209,20 @@ describe.each(Object.entries(PAGES))('%s', (name, { link, submit }) => {
   });
 });
 
+test.each([
+  ['en', 'The password must have 12'],
+  ['de', 'Das Passwort muss 12'],
+  ['fr', 'Le mot de passe doit avoir'],
+])('in %s an invitation says in its language what was wrong', async (language, text) => {
+  await page.look('light', 1_000);
+  await page.open(await invitationLink(), language);
+  const fill =
+    "const f=document.querySelector('form');f.noValidate=true;f.elements.name.value='Ada';f.elements.password.value='short'";
+  await page.evaluate(`{document.documentElement.id='before';${fill};f.querySelector('button').click()};0`);
+  await page.loaded('/invitations/', "document.documentElement.id === 'before'");
+  expect(await page.evaluate("document.querySelector('[role=alert]').textContent")).toContain(text);
+});
+
 test('the checks find what they are for', async () => {
   await page.look('light', 320);
   await page.open(await contactLink(), 'en');
