@@ -2,10 +2,8 @@
 export * from './enqueue';
 export {
   hypotheticalMessages,
-  type QueuedMessage,
   type SendingState,
   sendingState,
-  type WaitingMessage,
   waitingMessages,
 } from './forecast';
 export * from './soft-bounce';
