@@ -4,7 +4,15 @@ import { mayDo, PERMISSIONS, type Permission, ROLES, type Role } from '../../dom
 import { uuidv7 } from '../../platform/ids';
 import { startTestApi, type TestApi, type TestResponse } from '../support/api';
 import { exampleWorld, type World } from '../support/examples';
-import { exampleOf, fillPath, pathParameters, sendExample, withExample, workspaceOperations } from '../support/walk';
+import {
+  exampleOf,
+  fillPath,
+  inParallel,
+  pathParameters,
+  sendExample,
+  withExample,
+  workspaceOperations,
+} from '../support/walk';
 
 /** The role matrix as it is meant to be: o owner, m marketer, a approver, p operator, v viewer. */
 const MATRIX: Record<Permission, string> = {
@@ -76,11 +84,11 @@ describe('roles × operations', () => {
 
   test.each(ROLES)('%s', async (role) => {
     const wrong: string[] = [];
-    for (const route of workspaceOperations) {
+    await inParallel(workspaceOperations, async (route) => {
       const response = await knock(route, api.tokens[role]);
       const may = route.permission !== undefined && MATRIX[route.permission].includes(LETTERS[role]);
       if (isRefused(response) === may || response.status >= 500) wrong.push(`${route.operationId}: ${response.status}`);
-    }
+    });
     expect(wrong).toEqual([]);
   });
 
@@ -90,31 +98,32 @@ describe('roles × operations', () => {
       if (!permission) continue;
       const scoped = await api.createApiKey(api.workspace, [permission]);
       const ofViewer = await api.createApiKey(api.workspace, [permission], 'viewer');
-      for (const route of workspaceOperations) {
+      await inParallel(workspaceOperations, async (route) => {
         const response = await knock(route, scoped);
         if (isRefused(response) === (route.permission === permission) || response.status >= 500) {
           wrong.push(`${route.operationId} with ${permission}: ${response.status}`);
         }
-        if (route.permission !== permission) continue;
+        if (route.permission !== permission) return;
         const limited = await knock(route, ofViewer);
         if (isRefused(limited) === MATRIX[permission].includes('v')) {
           wrong.push(`${route.operationId} with ${permission} of a viewer: ${limited.status}`);
         }
-      }
+      });
     }
     expect(wrong).toEqual([]);
-  }, 120_000);
+  });
 
   test('nobody gets in without a token, with a wrong one, or with a key outside a workspace', async () => {
     const wrong: string[] = [];
-    for (const route of routes.filter((candidate) => candidate.access !== 'public')) {
+    const guarded = routes.filter((candidate) => candidate.access !== 'public');
+    await inParallel(guarded, async (route) => {
       for (const token of [undefined, 'nonsense', `sally_${'x'.repeat(43)}`]) {
         const ids = Object.fromEntries(pathParameters(route.path).map((name) => [name, uuidv7()]));
         const path = fillPath(route.path, { ...ids, ws: api.workspace.id });
         const { status, headers } = await api.request(route.method, path, { token });
         if (status !== 401 || !headers.get('www-authenticate')) wrong.push(`${route.operationId}: ${status}`);
       }
-    }
+    });
     expect(wrong).toEqual([]);
     expect((await api.request('GET', '/auth/workspaces', { token: api.apiKey })).status).toBe(401);
   });

@@ -3,7 +3,7 @@ import type { AnyRoute } from '../../api/http/route';
 import { routes } from '../../api/routes';
 import { startTestApi, type TestApi } from '../support/api';
 import { type ExampleRequest, exampleWorld, type World } from '../support/examples';
-import { exampleOf, sendExample, withExample } from '../support/walk';
+import { exampleOf, inParallel, sendExample, withExample } from '../support/walk';
 
 let api: TestApi;
 let world: World;
@@ -53,10 +53,10 @@ async function complaints(
   const wrong: string[] = [];
   for (const route of list) {
     const example = await exampleOf(route, world);
-    for (const [name, request] of attempts(example, route)) {
+    await inParallel(attempts(example, route), async ([name, request]) => {
       const { status, body, text } = await sendExample(api, route, world, request);
       if (!isRight(status, body)) wrong.push(`${route.operationId}, ${name}: ${status} ${text.slice(0, 200)}`);
-    }
+    });
   }
   return wrong;
 }

@@ -20,6 +20,15 @@ export function withExample(list: AnyRoute[]): AnyRoute[] {
   return list.filter((route) => route.operationId in examples);
 }
 
+/** Does the work for every item, a few at a time: the API and Postgres then work at once. */
+export async function inParallel<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+  const left = items[Symbol.iterator]();
+  const walk = async () => {
+    for (let next = left.next(); !next.done; next = left.next()) await work(next.value);
+  };
+  await Promise.all(Array.from({ length: 4 }, walk));
+}
+
 /** Names of a path's parameters without `ws`. */
 export function pathParameters(path: string): string[] {
   return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '').filter((name) => name !== 'ws');
