@@ -41,6 +41,8 @@ export class Lingering {
   /** Whether a drain of this lane should wait for the next due row; `working`: drains that do not wait. */
   suits(kind: LaneKind, { queued, nextDueInMs }: Outlook, working: number): boolean {
     if (kind !== 'mailboxes' || !queued || nextDueInMs === null || nextDueInMs === 0) return false;
+    // Else the drain would come back at once, again and again, until the process has a lease again.
+    if (!this.process.accepting) return false;
     return nextDueInMs <= this.mostMs && this.waiting < Math.floor(this.slots / 2) && this.hasRoom(working);
   }
 
