@@ -13,7 +13,12 @@ import { FailureInterceptor } from './activities/runtime/failure-interceptor';
 import { keepSchedules } from './activities/runtime/schedules';
 import { sdkLogging } from './activities/runtime/sdk-logger';
 import { TraceInterceptor } from './activities/runtime/trace-interceptor';
-import { CONTROL_TASK_QUEUE, DELIVERY_TASK_QUEUE, deliveryProcessTaskQueue } from './domain/shared/task-queues';
+import {
+  CONTROL_TASK_QUEUE,
+  DELIVERY_TASK_QUEUE,
+  deliveryProcessTaskQueue,
+  URGENT_DELIVERY_TASK_QUEUE,
+} from './domain/shared/task-queues';
 import { type Configuration, ConfigurationError, readConfiguration } from './platform/config';
 import { AddressHasher, Keyring } from './platform/crypto';
 import { createLogger, type Logger } from './platform/log';
@@ -137,6 +142,7 @@ class WorkerProcess {
       maxHeartbeatThrottleInterval: '2 seconds',
     } as const;
     await this.run({ ...options, taskQueue: DELIVERY_TASK_QUEUE });
+    await this.run({ ...options, taskQueue: URGENT_DELIVERY_TASK_QUEUE });
     await this.run({ ...options, taskQueue: deliveryProcessTaskQueue(this.sending.lease.processId) });
   }
 

@@ -19,6 +19,7 @@ export class Trickle {
   private readonly underWay = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | null = null;
   private number = 0;
+  private failure: unknown = null;
 
   constructor(
     private readonly target: { apiUrl: string; workspaceId: string; key: string; template: string },
@@ -29,7 +30,9 @@ export class Trickle {
     this.timer = setInterval(() => {
       this.number += 1;
       for (const kind of ['transactional', 'optIn'] as const) {
-        const asked = this.ask(kind, `${kind.toLowerCase()}${this.number}@trickle.example`);
+        const asked = this.ask(kind, `${kind.toLowerCase()}${this.number}@trickle.example`).catch((error: unknown) => {
+          this.failure ??= error;
+        });
         this.underWay.add(asked);
         void asked.finally(() => this.underWay.delete(asked));
       }
@@ -40,6 +43,7 @@ export class Trickle {
   async stop(): Promise<void> {
     if (this.timer) clearInterval(this.timer);
     await Promise.all(this.underWay);
+    if (this.failure !== null) throw this.failure;
   }
 
   get answered(): number {

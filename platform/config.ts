@@ -58,7 +58,9 @@ const environment = z.object({
     .min(1)
     .max(1_000)
     .default(50)
-    .describe('Lanes that a delivery process drains at once; more take turns in short slices'),
+    .describe(
+      'Lanes that a delivery process drains at once, and as many of urgent mail besides; more take turns in short slices',
+    ),
   DELIVERY_LEASE_SECONDS: z.coerce.number().min(1).max(300).default(30).describe('Lease of a delivery process'),
   SMTP_CONNECTIONS: z.coerce
     .number()

@@ -11,7 +11,11 @@ import {
 import type { DeliveryActivities } from '../activities/delivery';
 import type { DeliveryControlActivities } from '../activities/delivery/control';
 import { type DrainLaneResult, LANE_WAKE_SIGNAL, type SendingLaneInput } from '../domain/delivery/contract';
-import { DELIVERY_TASK_QUEUE, deliveryProcessTaskQueue } from '../domain/shared/task-queues';
+import {
+  DELIVERY_TASK_QUEUE,
+  deliveryProcessTaskQueue,
+  URGENT_DELIVERY_TASK_QUEUE,
+} from '../domain/shared/task-queues';
 
 export const laneWake = defineSignal(LANE_WAKE_SIGNAL);
 
@@ -46,7 +50,7 @@ export async function sendingLane(input: SendingLaneInput): Promise<void> {
   for (;;) {
     woken = false;
     setCurrentDetails(detailsOf(parts, lingers));
-    const result: DrainLaneResult = parts ? await drainInParts(input.laneId) : await drain(input.laneId, lingers);
+    const result: DrainLaneResult = parts ? await drainInParts(input.laneId) : await drain(input, lingers);
     parts = result.kind === 'more' && result.parts;
     lingers = result.kind === 'sleep' && result.lingers === true;
     if (result.kind === 'empty' && !woken) return;
@@ -63,10 +67,10 @@ function detailsOf(parts: boolean, lingers: boolean): string {
   return parts ? 'Draining, a share per delivery process' : 'Draining';
 }
 
-function drain(laneId: string, lingers = false): Promise<DrainLaneResult> {
+function drain({ laneId, urgent }: Omit<SendingLaneInput, 'workspaceId'>, lingers = false): Promise<DrainLaneResult> {
   const { drainLane } = proxyActivities<DeliveryActivities>({
     ...(lingers ? lingeringOptions : drainOptions),
-    taskQueue: DELIVERY_TASK_QUEUE,
+    taskQueue: urgent ? URGENT_DELIVERY_TASK_QUEUE : DELIVERY_TASK_QUEUE,
     summary: lingers ? 'drain, and wait for the next slots' : 'drain',
   });
   return drainLane(lingers ? { laneId, mayLinger: true } : { laneId });
@@ -75,7 +79,7 @@ function drain(laneId: string, lingers = false): Promise<DrainLaneResult> {
 /** One drain per live delivery process, each of the rows whose id hashes to its part. */
 async function drainInParts(laneId: string): Promise<DrainLaneResult> {
   const { processIds } = await liveDeliveryProcesses();
-  if (processIds.length < 2) return drain(laneId);
+  if (processIds.length < 2) return drain({ laneId });
   const results = await Promise.all(
     processIds.map((processId, part) => {
       const { drainLane } = proxyActivities<DeliveryActivities>({

@@ -105,7 +105,10 @@ const testSend = defineRoute({
       entityId: campaign.id,
       new: { message_id: message.id, recipients: deliveries.length },
     });
-    return { status: 202, body: { message_id: message.id, deliveries, workflow: followLane(context, lane) } };
+    return {
+      status: 202,
+      body: { message_id: message.id, deliveries, workflow: followLane(context, { ...lane, urgent: true }) },
+    };
   },
 });
 

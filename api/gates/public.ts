@@ -110,7 +110,8 @@ const askForLink = defineRoute({
       });
     });
     if (answer?.optIn) startLater(context, optInWorkflow({ workspaceId, requestId: answer.optIn.requestId }));
-    if (answer?.delivery?.wake) startLater(context, laneWorkflow({ workspaceId, laneId: answer.delivery.laneId }));
+    if (answer?.delivery?.wake)
+      startLater(context, laneWorkflow({ workspaceId, laneId: answer.delivery.laneId, urgent: true }));
     await floor;
     return { status: 202, body: ACCEPTED };
   },

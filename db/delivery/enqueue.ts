@@ -61,6 +61,8 @@ export interface NewDelivery {
 }
 
 export interface EnqueuedDelivery {
+  /** Its lane is for opt-in, transactional or test mail, all of which somebody waits for. */
+  urgent: true;
   /** Null when the same message was enqueued before: a second time is a no-op. */
   deliveryId: string | null;
   laneId: string;
@@ -87,7 +89,7 @@ export async function enqueueDelivery(tx: Queryable, delivery: NewDelivery): Pro
           ${delivery.context === null ? null : JSON.stringify(delivery.context)})
         ON CONFLICT DO NOTHING RETURNING id`,
   );
-  return { deliveryId: row?.id ?? null, laneId, wake: row ? await wakeLane(tx, laneId) : false };
+  return { urgent: true, deliveryId: row?.id ?? null, laneId, wake: row ? await wakeLane(tx, laneId) : false };
 }
 
 /** Turns a lane on; true for the one transaction that changed the row, which then signals after its commit. */

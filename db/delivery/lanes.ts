@@ -30,10 +30,10 @@ export async function putLaneToSleep(db: Queryable, laneId: string): Promise<voi
 export async function neglectedLanes(
   db: Queryable,
   seconds: number,
-): Promise<{ workspaceId: string; laneId: string }[]> {
-  const rows = await many<{ workspace_id: string; id: string }>(
+): Promise<{ workspaceId: string; laneId: string; urgent: boolean }[]> {
+  const rows = await many<{ workspace_id: string; id: string; urgent: boolean }>(
     db,
-    sql`SELECT l.workspace_id, l.id FROM lanes l
+    sql`SELECT l.workspace_id, l.id, l.kind IN ('opt-in', 'transactional') AS urgent FROM lanes l
         WHERE l.drained_at < sally_now() - ${seconds} * interval '1 second'
           AND EXISTS (
             SELECT 1 FROM streams s CROSS JOIN LATERAL (
@@ -42,7 +42,7 @@ export async function neglectedLanes(
             WHERE s.lane_id = l.id AND s.state = 'ACTIVE' AND NOT s.idle)
         LIMIT 500`,
   );
-  return rows.map((row) => ({ workspaceId: row.workspace_id, laneId: row.id }));
+  return rows.map((row) => ({ workspaceId: row.workspace_id, laneId: row.id, urgent: row.urgent }));
 }
 
 /** Materialised, and nothing of it is QUEUED or SENDING any more: its workflow is told, so that the run closes at once. */

@@ -12,6 +12,8 @@ export const LANE_WAKE_SIGNAL = 'wake';
 export interface SendingLaneInput {
   workspaceId: string;
   laneId: string;
+  /** Opt-in and transactional mail: drained in slots that bulk mail cannot take. */
+  urgent?: boolean;
 }
 
 export function laneWorkflowId(laneId: string): string {
@@ -29,7 +31,7 @@ export function laneWorkflow(input: SendingLaneInput): WorkflowStart {
     area: 'delivery',
     entityId: input.laneId,
     summary: 'Sends what is due on one lane',
-    urgency: 2,
+    urgency: input.urgent ? 1 : 2,
     signal: { name: LANE_WAKE_SIGNAL },
   };
 }

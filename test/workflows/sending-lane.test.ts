@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { enqueueDelivery } from '../../db/delivery/enqueue';
 import { laneWorkflow } from '../../domain/delivery/contract';
+import { URGENT_DELIVERY_TASK_QUEUE } from '../../domain/shared/task-queues';
 import { uuidv7 } from '../../platform/ids';
 import { one, sql } from '../../platform/postgres';
 import { ensureWorkflow } from '../../platform/temporal';
@@ -95,6 +96,18 @@ test('many producers at once: only who turned the lane on signals, and the workf
   await until('all are sent', async () => (await counts()).SENT === 42);
   await until('the workflow ends', () => hasEnded(laneId));
   expect(await isAwake(laneId)).toBe(false);
+});
+
+test('mail that somebody waits for is drained in slots that bulk lanes cannot take', async () => {
+  await frozenMessage();
+  await until('it is sent', async () => (await counts()).SENT === 1);
+  const lane = await one<{ id: string }>(
+    api.db,
+    sql`SELECT id FROM lanes WHERE workspace_id = ${world.workspace.id} AND kind = 'transactional'`,
+  );
+  const { events } = await handleOf(lane?.id ?? '').fetchHistory();
+  const queues = events?.flatMap((event) => event.activityTaskScheduledEventAttributes?.taskQueue?.name ?? []);
+  expect(new Set(queues)).toEqual(new Set([URGENT_DELIVERY_TASK_QUEUE]));
 });
 
 test('no row is left, whenever it is committed while drains end', async () => {
