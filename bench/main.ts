@@ -1,3 +1,4 @@
+import { benchAudiences } from './audiences';
 import { benchClick } from './click';
 import { benchCrash } from './crash';
 import { benchEvents } from './events';
@@ -9,7 +10,7 @@ import { benchPreferences } from './preferences';
 import { benchSend } from './send';
 import { benchUpsert } from './upsert';
 
-const USAGE = `Usage: npm run bench -- send|fairness|import|upsert|materialise|click|events|preferences|crash|pause [--size N]
+const USAGE = `Usage: npm run bench -- send|fairness|import|upsert|materialise|click|events|preferences|audiences|crash|pause [--size N]
 send also takes --latency MS, --window W, --group N, --connections N, --processes N, --dkim and --profile; events and preferences take --profile.`;
 
 function number(name: string): number | undefined {
@@ -50,6 +51,8 @@ async function main(name: string | undefined): Promise<void> {
       return benchEvents({ size, profile });
     case 'preferences':
       return benchPreferences({ size, profile });
+    case 'audiences':
+      return benchAudiences({ size });
     case 'crash':
       return benchCrash({ kills: size });
     case 'pause':
