@@ -92,7 +92,12 @@ test('takes what the connector sends, and reads from it what was composed', asyn
   );
   const { emails } = stored.parse(await (await fetch(`${endpoint}/store`)).json());
   expect(emails).toHaveLength(1);
-  expect(outcome).toEqual({ kind: 'accepted', providerMessageId: emails[0]?.messageId, reply: 'HTTP 200' });
+  expect(outcome).toEqual({
+    kind: 'accepted',
+    providerMessageId: emails[0]?.messageId,
+    messageId: `${emails[0]?.messageId}@eu-central-1.amazonses.com`,
+    reply: 'HTTP 200',
+  });
   expect(emails[0]).toMatchObject({ subject: 'Grüße 🎉', body: { text: 'Hällo', html: '<p>Hällo</p>' } });
   expect(emails[0]?.from).toContain('news@acme.example');
   expect(emails[0]?.destination.to.join()).toContain('joerg@contacts.example');

@@ -13,7 +13,7 @@ import { until } from '../support/until';
 
 const EVENTS = '/workspaces/{ws}/events';
 /** 50 were survived when this was written; each is a process to be started. */
-const KILLS = Number(process.env.EVENT_KILLS ?? 8);
+const KILLS = Number(process.env.EVENT_KILLS ?? 4);
 const DAY = 86_400_000;
 
 let api: TestApi;

@@ -1,4 +1,5 @@
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { Client } from 'pg';
 import { createCampaignActivities } from '../../activities/campaigns';
 import { FailureInterceptor } from '../../activities/runtime/failure-interceptor';
 import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
@@ -30,6 +31,9 @@ export async function startCampaignWorker(api: TestApi): Promise<() => Promise<v
   };
 }
 
+/** From so many contacts on their table is analysed before anything refers to them. */
+const MANY = 1_000;
+
 /** Inserts contacts `prefix0@gmail.com`, … with a granted consent each; their ids in order. */
 export async function addConsented(world: World, count: number, prefix = 'reader'): Promise<string[]> {
   const { db, workspace, api } = world;
@@ -39,18 +43,28 @@ export async function addConsented(world: World, count: number, prefix = 'reader
   );
   const rows = await many<{ id: string }>(
     db,
-    sql`WITH made AS (
-          INSERT INTO contacts (workspace_id, email, email_hash, first_name)
-          SELECT ${workspace.id}, v.email, v.hash, 'Ada' FROM unnest(${emails}::text[],
-            ${emails.map((email) => api.deps.addressHasher.hash(email))}::bytea[]) AS v (email, hash)
-          RETURNING id),
-        consented AS (
-          INSERT INTO consents (workspace_id, contact_id, purpose_id, status, granted_at, source)
-          SELECT ${workspace.id}, made.id, p.id, 'granted', sally_now(), 'api'
-          FROM made, purposes p WHERE p.workspace_id = ${workspace.id} AND p.key = 'newsletter')
-        SELECT id FROM made ORDER BY id`,
+    sql`INSERT INTO contacts (workspace_id, email, email_hash, first_name)
+        SELECT ${workspace.id}, v.email, v.hash, 'Ada' FROM unnest(${emails}::text[],
+          ${emails.map((email) => api.deps.addressHasher.hash(email))}::bytea[]) AS v (email, hash)
+        RETURNING id`,
   );
-  return rows.map((row) => row.id);
+  if (count >= MANY) await analyseContacts(api);
+  const ids = rows.map(({ id }) => id).sort();
+  await db.query(sql`
+    INSERT INTO consents (workspace_id, contact_id, purpose_id, status, granted_at, source)
+    SELECT ${workspace.id}, contact, p.id, 'granted', sally_now(), 'api'
+    FROM unnest(${ids}::uuid[]) AS contact, purposes p WHERE p.workspace_id = ${workspace.id} AND p.key = 'newsletter'`);
+  return ids;
+}
+
+/**
+ * Where autovacuum saw the table when it was small, a connection may check each consent's contact by walking all of
+ * them, until the table is analysed again.
+ */
+async function analyseContacts(api: TestApi): Promise<void> {
+  const owner = new Client({ connectionString: api.database.ownerUrl });
+  await owner.connect();
+  await owner.query('ANALYZE contacts').finally(() => owner.end());
 }
 
 /** A list with these members. */

@@ -118,17 +118,25 @@ interface StoredContact {
   fields: Profile['fields'];
 }
 
-/** The workspace's contacts as stored, by address. */
+/** The workspace's contacts as stored, by address; without those that were merged into another one. */
 export async function storedProfiles(db: Queryable, workspaceId: string): Promise<Map<string, Profile>> {
-  const rows = await many<StoredContact>(db, sql`SELECT * FROM contacts WHERE workspace_id = ${workspaceId}`);
+  const rows = await many<StoredContact>(
+    db,
+    sql`SELECT * FROM contacts WHERE workspace_id = ${workspaceId} AND merged_into IS NULL`,
+  );
   return new Map(rows.map((row) => [row.email, profileOf(row)]));
 }
 
-/** The workspace's contacts as their submissions say, by address. */
+/**
+ * The same as their submissions say. A merged contact's end with the address that it had, which another one may have by
+ * now.
+ */
 export async function rebuiltProfiles(db: Queryable, workspaceId: string): Promise<Map<string, Profile>> {
   const rows = await many<{ contact_id: string; payload: unknown }>(
     db,
-    sql`SELECT contact_id, payload FROM submissions WHERE workspace_id = ${workspaceId} ORDER BY contact_id, id`,
+    sql`SELECT s.contact_id, s.payload FROM submissions s
+        JOIN contacts c ON c.workspace_id = s.workspace_id AND c.id = s.contact_id AND c.merged_into IS NULL
+        WHERE s.workspace_id = ${workspaceId} ORDER BY s.contact_id, s.id`,
   );
   const changes = new Map<string, ProfileChanges[]>();
   for (const { contact_id, payload } of rows) {
