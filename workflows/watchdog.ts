@@ -10,6 +10,8 @@ const roundOptions = {
 const { runWatchdog } = proxyActivities<DeliveryControlActivities>({ ...roundOptions, summary: 'one round' });
 const { ensurePartitions } = proxyActivities<DeliveryControlActivities>({
   ...roundOptions,
+  // It gives way to whoever holds the tables; there are months of time.
+  retry: { initialInterval: '1 second', maximumInterval: '30 seconds', maximumAttempts: 20 },
   summary: 'partitions of this and the next months',
 });
 

@@ -114,10 +114,18 @@ export async function resolveUnaligned(db: Database): Promise<void> {
       WHERE s.id = (a.details->>'stream_id')::uuid AND s.state <> 'CANCELLED')`);
 }
 
-/** Makes the partitions of this and the next five months; returns how many were missing. */
+/**
+ * Makes the partitions of this and the next five months; returns how many were missing. Making one locks its parent and
+ * what that refers to, while others hold one of them and want the next: it gives way before Postgres would take somebody
+ * for a deadlock's victim (after a second), and is tried again.
+ * @throws lock_not_available (55P03) when it had to give way
+ */
 export async function ensurePartitions(db: Database): Promise<number> {
-  const row = await one<{ made: number }>(db, sql`SELECT sally_ensure_partitions(sally_now(), 6) AS made`);
-  return row?.made ?? 0;
+  return db.transaction(async (tx) => {
+    await tx.query("SET LOCAL lock_timeout = '300ms'");
+    const row = await one<{ made: number }>(tx, sql`SELECT sally_ensure_partitions(sally_now(), 6) AS made`);
+    return row?.made ?? 0;
+  });
 }
 
 /** Jobs whose workflow must exist. */
