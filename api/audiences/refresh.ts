@@ -1,19 +1,11 @@
 import { refreshAudienceWorkflow } from '../../domain/audiences';
-import { ensureWorkflow, workflowUrl } from '../../platform/temporal';
 import type { WorkspaceContext } from '../http/route';
+import { startAfterCommit } from '../http/start-workflow';
 
-/** Calculates a dynamic audience once the change is committed; the reference to answer with. */
+/**
+ * Calculates a dynamic audience once the change is committed; the reference to answer with. Where Temporal is away, the
+ * Schedule calculates it within five minutes.
+ */
 export function followRefresh(context: WorkspaceContext, audienceId: string) {
-  const { deps, workspaceId } = context;
-  const start = refreshAudienceWorkflow({ workspaceId, audienceId });
-  const reference: { workflow_id: string; run_id: string | null; ui_url: string } = {
-    workflow_id: start.workflowId,
-    run_id: null,
-    ui_url: workflowUrl(deps.config.TEMPORAL_UI_URL, deps.config.TEMPORAL_NAMESPACE, start.workflowId),
-  };
-  // Where Temporal is away, the Schedule calculates it within five minutes.
-  context.afterCommit(async () => {
-    reference.run_id = (await ensureWorkflow(deps.temporal, start)).runId;
-  });
-  return reference;
+  return startAfterCommit(context, refreshAudienceWorkflow({ workspaceId: context.workspaceId, audienceId }));
 }

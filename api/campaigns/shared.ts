@@ -1,11 +1,11 @@
 import { type CampaignRow, findCampaign, lockCampaign, runStats, stateOf } from '../../db/campaigns';
 import { findWorkspaceForContent } from '../../db/content';
 import { type CampaignAction, campaignRunWorkflow, refusal, statesAllowing } from '../../domain/campaigns';
-import { ensureWorkflow, workflowUrl } from '../../platform/temporal';
 import { lintContent } from '../content';
 import { notFound, type Problem, wrongState } from '../http/problem';
 import type { WorkspaceContext } from '../http/route';
 import { id, z } from '../http/schemas';
+import { startAfterCommit } from '../http/start-workflow';
 import { toCampaign } from './schemas';
 
 export const PATH = '/workspaces/{ws}/email-marketing/campaigns';
@@ -51,17 +51,7 @@ export async function showCampaign(context: WorkspaceContext, campaignId: string
 
 /** Starts or wakes the run's workflow once the change is committed; the reference to answer with. */
 export function followRun(context: WorkspaceContext, runId: string) {
-  const { deps, workspaceId } = context;
-  const start = campaignRunWorkflow({ workspaceId, runId });
-  const reference: { workflow_id: string; run_id: string | null; ui_url: string } = {
-    workflow_id: start.workflowId,
-    run_id: null,
-    ui_url: workflowUrl(deps.config.TEMPORAL_UI_URL, deps.config.TEMPORAL_NAMESPACE, start.workflowId),
-  };
-  context.afterCommit(async () => {
-    reference.run_id = (await ensureWorkflow(deps.temporal, start)).runId;
-  });
-  return reference;
+  return startAfterCommit(context, campaignRunWorkflow({ workspaceId: context.workspaceId, runId }));
 }
 
 /** Lints content of a campaign's own. Its context counts as declared; so do custom fields and workspace values. */

@@ -7,7 +7,7 @@ import { exampleWorld, type World } from '../support/examples';
 import { type Product, startProduct } from '../support/product';
 import { type AcceptedMessage, ScriptedSmtpServer } from '../support/scripted-smtp-server';
 import { enrolIn, mailboxesOf, plan, sequenceOf, setClock } from '../support/sequence-world';
-import { until } from '../support/until';
+import { readUntil, until } from '../support/until';
 
 /** Real workers, a real engine, a real SMTP server; only the clock of the rules is moved. */
 let api: TestApi;
@@ -192,7 +192,11 @@ test('120 mails of 8 mailboxes at fifteen moments cost at most 0.05 Temporal act
   await until('all wait', async () => (await statuses(sequence)).QUEUED === 120);
   const client = api.deps.temporal;
   const { workflowId } = laneWorkflow({ workspaceId: world.workspace.id, laneId: await laneOf(sequence) });
-  const { runId } = await client.workflow.getHandle(workflowId).describe();
+  // The rows are there a moment before their lane's workflow is.
+  const { runId } = await readUntil(
+    () => client.workflow.getHandle(workflowId).describe(),
+    () => true,
+  );
   const history = async () => (await client.workflow.getHandle(workflowId, runId).fetchHistory()).events ?? [];
   const ended = async () => (await client.workflow.getHandle(workflowId, runId).describe()).status.name === 'COMPLETED';
   const drains = async () => (await history()).filter((event) => event.activityTaskScheduledEventAttributes).length;

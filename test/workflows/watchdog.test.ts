@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { createDeliveryControlActivities } from '../../activities/delivery/control';
 import { beginRun, materialiseBatch } from '../../db/campaigns';
 import { registerProcess } from '../../db/delivery/process';
@@ -151,4 +152,26 @@ test('fails what waited past its expiry, and the ledger still adds up', async ()
   expect(await rowsByStatus(api.db, first.runId)).toEqual({ FAILED: 2 });
   const ledger = await world.call('GET', `/workspaces/{ws}/email-marketing/campaigns/${first.campaignId}/ledger`);
   expect(ledger.body).toMatchObject({ balanced: true, by_status: { FAILED: 2 } });
+});
+
+test('making partitions gives way to who holds a table, and harms nobody', async () => {
+  const { ensurePartitions } = createDeliveryControlActivities({ ...api.deps, db: api.db });
+  // A new installation has them before its first work.
+  expect(await ensurePartitions()).toBe(0);
+  const owner = new Client({ connectionString: api.database.ownerUrl });
+  await owner.connect();
+  try {
+    const last = await owner.query<{ name: string }>(
+      `SELECT max(relname) AS name FROM pg_class WHERE relname ~ '^engagements_\\d{4}_\\d{2}$'
+         AND relname <= 'engagements_' || to_char(now() AT TIME ZONE 'UTC' + interval '5 months', 'YYYY_MM')`,
+    );
+    await owner.query(`DROP TABLE ${last.rows[0]?.name}`);
+    await owner.query('BEGIN');
+    await owner.query('SELECT count(*) FROM engagements');
+    await expect(ensurePartitions()).rejects.toMatchObject({ code: '55P03' });
+    await owner.query('COMMIT');
+    expect(await ensurePartitions()).toBe(1);
+  } finally {
+    await owner.end();
+  }
 });
