@@ -117,6 +117,7 @@ export class SendingStack {
         tls: 'off' as const,
         verify_certificate: true,
         connections: Number(options.env?.SMTP_CONNECTIONS ?? 10),
+        pipeline: 16,
         window: null,
         dkim: DKIM,
       };

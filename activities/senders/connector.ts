@@ -143,6 +143,7 @@ function relayOptions({ settings, credentials }: ProviderParts['SMTP'], config: 
     tls: settings.tls,
     verifyCertificate: settings.verify_certificate,
     maxConnections: settings.connections,
+    maxPipelined: settings.pipeline,
     lookup: config.ALLOW_PRIVATE_SMTP ? null : guardedLookup(),
     credentials:
       credentials.username === null || credentials.password === null

@@ -29,7 +29,7 @@ export class Pacer {
 }
 
 const GREETING = '220 sink ESMTP\r\n';
-const HELLO = '250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 52428800\r\n';
+const HELLO = '250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 52428800\r\n';
 const END_OF_DATA = Buffer.from('\r\n.\r\n');
 const STUFFED = Buffer.from('\r\n..');
 const NOTHING = Buffer.alloc(0);
@@ -38,7 +38,10 @@ const DOT = 46;
 
 const wallClock = (): number => performance.timeOrigin + performance.now();
 
-function unstuff(stuffed: Buffer): Buffer {
+function unstuffed(stuffed: Buffer): Buffer {
+  if (stuffed[0] !== DOT && !stuffed.includes(STUFFED)) {
+    return stuffed;
+  }
   return Buffer.from(stuffed.toString('latin1').replace(/(^|\r\n)\./g, '$1'), 'latin1');
 }
 
@@ -46,6 +49,8 @@ function unstuff(stuffed: Buffer): Buffer {
 export class SinkSession {
   private input: Buffer = NOTHING;
   private inData = false;
+  /** Octets of a message that BDAT announced; -1: none. */
+  private chunk = -1;
   private from = '';
   private recipient = '';
   private begunAt = 0;
@@ -74,7 +79,18 @@ export class SinkSession {
     let at = 0;
     let wait = 0;
     while (at < input.length) {
-      if (this.inData) {
+      if (this.chunk >= 0) {
+        if (input.length - at < this.chunk) {
+          break;
+        }
+        const message = input.subarray(at, at + this.chunk);
+        at += this.chunk;
+        this.chunk = -1;
+        wait = Math.max(wait, this.message(message));
+        if (this.stopped) {
+          return;
+        }
+      } else if (this.inData) {
         const empty = input[at] === DOT && input[at + 1] === 13 && input[at + 2] === LF;
         const end = empty ? at - 2 : input.indexOf(END_OF_DATA, at);
         if (!empty && end < 0) {
@@ -83,7 +99,7 @@ export class SinkSession {
         const message = input.subarray(at, Math.max(at, end + 2));
         at = end + 5;
         this.inData = false;
-        wait = Math.max(wait, this.message(message));
+        wait = Math.max(wait, this.message(unstuffed(message)));
         if (this.stopped) {
           return;
         }
@@ -101,10 +117,9 @@ export class SinkSession {
   }
 
   /** @returns milliseconds its answer has to wait for the pace */
-  private message(stuffed: Buffer): number {
+  private message(message: Buffer): number {
     const { store, behaviour } = this;
     const now = wallClock();
-    const message = stuffed[0] === DOT || stuffed.includes(STUFFED) ? unstuff(stuffed) : stuffed;
     const parsed = parseMessage(message);
     store.octets += message.length;
     store.headerFields += parsed.headerFields;
@@ -145,6 +160,15 @@ export class SinkSession {
         }
         this.inData = true;
         this.output += '354 go ahead\r\n';
+        return;
+      case 'BDAT':
+        if (this.from === '' || this.recipient === '') {
+          this.output += '503 5.5.1 MAIL and RCPT first\r\n';
+          this.stopped = true;
+          this.socket.destroy();
+          return;
+        }
+        this.chunk = Number.parseInt(line.slice(5), 10);
         return;
       case 'EHLO':
         this.output += HELLO;

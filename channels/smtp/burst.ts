@@ -23,13 +23,18 @@ export class Burst {
   /** A whole message, dots stuffed, without its final dot. */
   appendContent(content: Buffer): void {
     if (isWireClean(content)) {
-      this.reserve(content.length);
-      content.copy(this.scratch, this.used);
-      this.used += content.length;
+      this.appendClean(content);
     } else {
       this.reserve(wireBound(content));
       this.used = writeWire(content, this.scratch, this.used);
     }
+  }
+
+  /** Octets that may leave as they are. */
+  appendClean(content: Buffer): void {
+    this.reserve(content.length);
+    content.copy(this.scratch, this.used);
+    this.used += content.length;
   }
 
   writeTo(connection: Connection): void {

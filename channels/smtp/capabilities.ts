@@ -3,6 +3,8 @@ import type { Reply } from './reply-parser';
 /** What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1). */
 export interface Capabilities {
   pipelining: boolean;
+  /** BDAT (RFC 3030). */
+  chunking: boolean;
   eightBitMime: boolean;
   smtpUtf8: boolean;
   startTls: boolean;
@@ -19,6 +21,7 @@ export interface Capabilities {
 /** A server that only answers HELO, or offers nothing. */
 export const NO_CAPABILITIES: Capabilities = {
   pipelining: false,
+  chunking: false,
   eightBitMime: false,
   smtpUtf8: false,
   startTls: false,
@@ -41,6 +44,7 @@ export function parseCapabilities(reply: Reply): Capabilities {
   const limit = Number(keywords.get('SIZE')?.[0] ?? 0);
   return {
     pipelining: keywords.has('PIPELINING'),
+    chunking: keywords.has('CHUNKING'),
     eightBitMime: keywords.has('8BITMIME'),
     smtpUtf8: keywords.has('SMTPUTF8') && keywords.has('8BITMIME'),
     startTls: keywords.has('STARTTLS'),

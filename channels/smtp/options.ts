@@ -33,6 +33,8 @@ export interface SmtpOptions {
   clientName: string;
   maxConnections: number;
   maxMessagesPerConnection: number;
+  /** Most messages under way at once on a connection whose server offers CHUNKING; 1: DATA is used there too. */
+  maxPipelined: number;
   /** A connection without work is closed after this many milliseconds. */
   idleCloseMs: number;
   /** Pause after a failed connection; doubles up to the maximum. */
@@ -48,6 +50,7 @@ const DEFAULTS = {
   lookup: null,
   maxConnections: 10,
   maxMessagesPerConnection: 1000,
+  maxPipelined: 16,
   idleCloseMs: 20_000,
   reconnectMs: 1_000,
   reconnectMaxMs: 60_000,
@@ -80,6 +83,7 @@ const querySchema = z.strictObject({
     .optional(),
   connections: count(100),
   messages: count(1_000_000),
+  pipeline: count(100),
   idle: duration,
   connectTimeout: duration,
   greetingTimeout: duration,
@@ -92,7 +96,8 @@ export type SmtpUrl = { ok: true; options: SmtpOptions } | { ok: false; message:
 /**
  * Reads `smtp://user:password@host:port?connections=10&tls=required` or `smtps://…` (implicit TLS). User and password
  * are percent-encoded. With `auth=xoauth2` the password is the access token. Query: tls (auto, required, off), verify
- * (true, false), auth (plain, login, xoauth2), name, connections, messages (per connection), idle, connectTimeout,
+ * (true, false), auth (plain, login, xoauth2), name, connections, messages (per connection), pipeline (messages under
+ * way at once on a connection), idle, connectTimeout,
  * greetingTimeout, commandTimeout, finalDotTimeout (milliseconds).
  * @returns a message that says what is wrong and never repeats the password
  */
@@ -131,6 +136,7 @@ export function parseSmtpUrl(text: string): SmtpUrl {
       ...(query.name !== undefined && { clientName: query.name }),
       ...(query.connections !== undefined && { maxConnections: query.connections }),
       ...(query.messages !== undefined && { maxMessagesPerConnection: query.messages }),
+      ...(query.pipeline !== undefined && { maxPipelined: query.pipeline }),
       ...(query.idle !== undefined && { idleCloseMs: query.idle }),
       timeouts: {
         ...(connectTimeout !== undefined && { connectMs: connectTimeout }),

@@ -2,13 +2,17 @@ import type { Connector, OutgoingMessage, SendGate, SendOutcome, Verification } 
 import { FairQueue } from '../fair-queue';
 import { BackOff } from './back-off';
 import type { Capabilities } from './capabilities';
+import { ChunkedPipeline } from './chunked-pipeline';
+import { DataPipeline } from './data-pipeline';
 import { HandshakeError, openSession, type Session } from './handshake';
 import type { SmtpOptions } from './options';
-import { Pipeline, type PipelineOwner } from './pipeline';
+import type { Pipeline, PipelineOwner } from './pipeline';
 import { Transaction } from './transaction';
 
 /** How long the rate of beginning messages is averaged; also the time a claim should cover. */
 const PACE_MS = 250;
+/** So long a server that broke a connection with messages under way is given them one at a time. */
+const DISTRUST_MS = 600_000;
 
 const NOT_SENT_STOPPED: SendOutcome = { kind: 'not-sent', cause: 'stopped', inData: false };
 const NOT_SENT_FENCED: SendOutcome = { kind: 'not-sent', cause: 'fenced', inData: false };
@@ -34,6 +38,8 @@ export class SmtpPool implements Connector, PipelineOwner {
   private begun = 0;
   private begunBefore = 0;
   private stretchEnds = 0;
+  /** performance.now() until which the server is spoken to with DATA. */
+  private distrustedUntil = 0;
 
   constructor(private readonly options: SmtpOptions) {
     this.backOff = new BackOff(options.reconnectMs, options.reconnectMaxMs);
@@ -62,11 +68,13 @@ export class SmtpPool implements Connector, PipelineOwner {
       return 0;
     }
     this.turnStretch();
-    const beginnable = Math.max(2 * this.options.maxConnections, this.begunBefore, this.begun);
     let underWay = this.queue.size;
+    let places = 0;
     for (const pipeline of this.pipelines) {
       underWay += pipeline.load;
+      places += pipeline.places;
     }
+    const beginnable = Math.max(2 * this.options.maxConnections, places, this.begunBefore, this.begun);
     return Math.max(0, beginnable - underWay);
   }
 
@@ -143,6 +151,15 @@ export class SmtpPool implements Connector, PipelineOwner {
     }
   }
 
+  distrust(broken: Pipeline): void {
+    this.distrustedUntil = performance.now() + DISTRUST_MS;
+    for (const pipeline of this.pipelines) {
+      if (pipeline instanceof ChunkedPipeline && pipeline !== broken) {
+        pipeline.retire();
+      }
+    }
+  }
+
   ended(pipeline: Pipeline): void {
     this.pipelines.delete(pipeline);
     this.idleSince.delete(pipeline);
@@ -158,9 +175,10 @@ export class SmtpPool implements Connector, PipelineOwner {
     this.pump();
   }
 
-  /** Deals waiting messages out: idle connections first, then those that can take an envelope behind a message. */
+  /** Deals waiting messages out: idle connections first, then behind as few messages as possible. */
   private pump(): void {
-    for (let load = 0; load <= 1; load++) {
+    let deepest = 1;
+    for (let load = 0; load < deepest; load++) {
       for (const pipeline of this.pipelines) {
         // A connection being opened gets a message of its own: better than to stand behind an answer that may never come.
         if (this.queue.size <= (load === 0 ? 0 : this.opening)) {
@@ -170,6 +188,7 @@ export class SmtpPool implements Connector, PipelineOwner {
           this.idleSince.delete(pipeline);
           pipeline.begin();
         }
+        deepest = Math.max(deepest, pipeline.places);
       }
       if (load === 0) {
         this.openMore();
@@ -202,13 +221,20 @@ export class SmtpPool implements Connector, PipelineOwner {
       session.connection.quit();
       return;
     }
-    const { timeouts, maxMessagesPerConnection } = this.options;
-    const pipeline = new Pipeline(session.connection, session.capabilities, timeouts, maxMessagesPerConnection, this);
+    const pipeline = this.pipelineOf(session);
     this.pipelines.add(pipeline);
     this.idleSince.set(pipeline, performance.now());
     this.sweeper ??= setInterval(() => this.closeIdle(), Math.min(5_000, this.options.idleCloseMs)).unref();
     pipeline.start();
     this.pump();
+  }
+
+  private pipelineOf({ connection, capabilities }: Session): Pipeline {
+    const { timeouts, maxMessagesPerConnection: messages, maxPipelined: pipelined } = this.options;
+    const chunked = capabilities.chunking && capabilities.pipelining && pipelined > 1;
+    return chunked && performance.now() >= this.distrustedUntil
+      ? new ChunkedPipeline(connection, capabilities, timeouts, { messages, pipelined }, this)
+      : new DataPipeline(connection, capabilities, timeouts, messages, this);
   }
 
   private failed(error: HandshakeError): void {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isWireClean, toWire, wireBound } from './wire';
+import { isWireClean, toChunk, toWire, wireBound } from './wire';
 
 /** What a receiving server makes of the bytes between 354 and the lone dot (RFC 5321 section 4.5.2). */
 function receive(wire: Buffer): string {
@@ -64,4 +64,14 @@ test('whatever goes in, the receiver gets it with CR LF, and nothing ends the me
     }),
     { numRuns: 2000 },
   );
+});
+
+test('behind BDAT line ends are CR LF and dots are left alone', () => {
+  fc.assert(
+    fc.property(nasty, (text) => {
+      expect(toChunk(Buffer.from(text, 'latin1')).toString('latin1')).toBe(normalised(text));
+    }),
+  );
+  const content = Buffer.from('Subject: a\r\n\r\nText.\r\n');
+  expect(toChunk(content)).toBe(content);
 });

@@ -1,5 +1,5 @@
 /**
- * From an RFC 5322 message to what is written after DATA (RFC 5321 sections 4.5.2 and 2.3.8): a dot at the start of a
+ * From an RFC 5322 message to what is written after DATA or BDAT (RFC 5321 sections 4.5.2 and 2.3.8): a dot at the start of a
  * line is doubled, every line ends with CR LF, and no bare CR or LF leaves: such bytes are how mail is smuggled.
  */
 
@@ -68,6 +68,10 @@ export function wireBound(content: Buffer): number {
  * @returns the offset behind the last byte
  */
 export function writeWire(content: Buffer, target: Buffer, offset: number): number {
+  return writeLines(content, target, offset, true);
+}
+
+function writeLines(content: Buffer, target: Buffer, offset: number, stuffDots: boolean): number {
   let out = offset;
   let lineStart = true;
   for (let index = 0; index < content.length; index++) {
@@ -83,7 +87,7 @@ export function writeWire(content: Buffer, target: Buffer, offset: number): numb
     }
     if (lineStart) {
       lineStart = false;
-      if (byte === DOT) {
+      if (stuffDots && byte === DOT) {
         target[out++] = DOT;
       }
     }
@@ -103,4 +107,16 @@ export function toWire(content: Buffer): Buffer {
   }
   const target = Buffer.allocUnsafe(wireBound(content));
   return target.subarray(0, writeWire(content, target, 0));
+}
+
+/**
+ * The whole content as it goes behind BDAT: its length is said, so dots mean nothing there, but line ends are CR LF all
+ * the same (RFC 3030 section 2; anything else would need BINARYMIME). The very same buffer when there is nothing to do.
+ */
+export function toChunk(content: Buffer): Buffer {
+  if (isWireClean(content)) {
+    return content;
+  }
+  const target = Buffer.allocUnsafe(wireBound(content));
+  return target.subarray(0, writeLines(content, target, 0, false));
 }

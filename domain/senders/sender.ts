@@ -26,6 +26,8 @@ export interface SmtpSettings extends CommonSettings {
   tls: (typeof TLS_MODES)[number];
   /** False accepts any certificate: only for servers one owns. */
   verify_certificate: boolean;
+  /** Most messages under way at once on a connection whose server offers CHUNKING; 1 = one after the other. */
+  pipeline: number;
   /** Sally signs when the relay does not; the private key is among the credentials. */
   dkim: { domain: string; selector: string } | null;
 }

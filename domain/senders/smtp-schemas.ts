@@ -7,6 +7,8 @@ import { connections, DOMAIN, host, LABEL, secret, window } from './setting-fiel
 const SELECTOR = new RegExp(`^${LABEL}(\\.${LABEL})*$`, 'i');
 /** RFC 8301, section 3.2: verifiers ignore shorter RSA keys. */
 const LEAST_RSA_BITS = 1024;
+/** As many as W = 128 needs on the ten connections of the default, and a few more. */
+const DEFAULT_PIPELINE = 16;
 
 /** The fields of settings, as written by a client: all optional but the host, no defaults yet. */
 const settingsFields = {
@@ -15,6 +17,7 @@ const settingsFields = {
   tls: z.enum(TLS_MODES),
   verify_certificate: z.boolean(),
   connections,
+  pipeline: z.int().min(1).max(100),
   window,
   dkim: z
     .strictObject({
@@ -24,8 +27,11 @@ const settingsFields = {
     .nullable(),
 };
 
-/** Settings with every field present: what is stored and shown. */
-export const smtpSettings = z.strictObject(settingsFields);
+/** Settings with every field present: what is stored and shown. Providers made before there was `pipeline` have none stored. */
+export const smtpSettings = z.strictObject({
+  ...settingsFields,
+  pipeline: settingsFields.pipeline.default(DEFAULT_PIPELINE),
+});
 
 /** Settings of a new provider: the rest is filled in by `withDefaults`. */
 export const newSmtpSettings = z.strictObject(settingsFields).partial().required({ host: true });
@@ -80,6 +86,7 @@ export function withDefaults(given: z.infer<typeof newSmtpSettings>): SmtpSettin
     tls: given.tls ?? (port === IMPLICIT_TLS_PORT ? 'implicit' : 'auto'),
     verify_certificate: given.verify_certificate ?? true,
     connections: given.connections ?? 10,
+    pipeline: given.pipeline ?? DEFAULT_PIPELINE,
     window: given.window ?? null,
     dkim: given.dkim ?? null,
   };

@@ -105,9 +105,32 @@ if (missing !== null) {
       expect(found.sort()).toEqual(ids.sort());
     }, 60_000);
 
+    test('refuses some of many that stand one behind the other, and takes every other one once', async () => {
+      const before = postfix.delivered('joerg').length;
+      const ids = Array.from({ length: 120 }, (_, index) => `mixed-${index}`);
+      const unknown = (index: number) => index % 4 === 3;
+      const outcomes = await Promise.all(
+        ids.map((id, index) =>
+          connector.send(message(id, `${unknown(index) ? 'nobody' : 'joerg'}@contacts.example`), OPEN),
+        ),
+      );
+      expect(outcomes.map(({ kind }) => kind)).toEqual(
+        ids.map((_, index) => (unknown(index) ? 'permanent' : 'accepted')),
+      );
+      const mails = await delivered('joerg', before + 90);
+      const found = mails.map((mail) => /^Message-ID: <([^@]+)@/m.exec(mail.toString('latin1'))?.[1]);
+      expect(found.filter((id) => id?.startsWith('mixed-')).sort()).toEqual(
+        ids.filter((_, index) => !unknown(index)).sort(),
+      );
+    }, 60_000);
+
     test('tells what it offers', async () => {
       expect(connector.offers()).toMatchObject({ eightBitMime: true, smtpUtf8: true });
       expect(await connector.verify()).toMatchObject({ ok: true, tls: expect.stringMatching(/^TLSv1/) });
+      // What stood one behind the other above did so by BDAT.
+      expect(await connector.verify()).toMatchObject({
+        capabilities: expect.arrayContaining(['PIPELINING', 'CHUNKING']),
+      });
     });
   });
 }

@@ -60,6 +60,7 @@ describe('providers', () => {
         tls: 'auto',
         verify_certificate: true,
         connections: 10,
+        pipeline: 16,
         window: null,
         dkim: null,
       },
