@@ -11,7 +11,8 @@ import { benchSend } from './send';
 import { benchUpsert } from './upsert';
 
 const USAGE = `Usage: npm run bench -- send|fairness|import|upsert|materialise|click|events|preferences|audiences|crash|pause [--size N]
-send also takes --latency MS, --window W, --group N, --connections N, --processes N, --dkim and --profile; events and preferences take --profile.`;
+send also takes --latency MS, --window W, --group N, --connections N, --processes N, --rounds N, --dkim and --profile;
+crash: --size KILLS, --each KILLS of a campaign, --messages of it, --pace MESSAGES a second; events and preferences: --profile.`;
 
 function number(name: string): number | undefined {
   const index = process.argv.indexOf(`--${name}`);
@@ -19,6 +20,13 @@ function number(name: string): number | undefined {
   const value = Number(process.argv[index + 1]);
   if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} needs a number\n${USAGE}`);
   return value;
+}
+
+/** Without what was not given. */
+function given<T extends Record<string, number | undefined>>(options: T): Partial<Record<keyof T, number>> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<
+    Record<keyof T, number>
+  >;
 }
 
 /** Runs one bench: a sentence for people, and as the last line JSON for programs. */
@@ -34,6 +42,7 @@ async function main(name: string | undefined): Promise<void> {
         groupSize: number('group'),
         connections: number('connections'),
         processes: number('processes'),
+        rounds: number('rounds'),
         profile,
         dkim: process.argv.includes('--dkim'),
       });
@@ -54,7 +63,9 @@ async function main(name: string | undefined): Promise<void> {
     case 'audiences':
       return benchAudiences({ size });
     case 'crash':
-      return benchCrash({ kills: size });
+      return benchCrash(
+        given({ kills: size, each: number('each'), messages: number('messages'), pace: number('pace') }),
+      );
     case 'pause':
       return benchPause({ rounds: size });
     default:

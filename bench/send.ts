@@ -125,10 +125,12 @@ export async function benchSend(options: {
   dkim?: boolean;
   /** Delivery processes; default 1. */
   processes?: number;
+  /** Default 3; 1 for long campaigns. */
+  rounds?: number;
 }): Promise<void> {
   const size = options.size ?? 50_000;
   const before = conditions();
-  const wanted = options.profile ? 2 : size > LONG ? 1 : ROUNDS;
+  const wanted = options.profile ? 2 : (options.rounds ?? (size > LONG ? 1 : ROUNDS));
   const env = {
     ...(options.window ? { DELIVERY_WINDOW: String(options.window) } : {}),
     ...(options.groupSize ? { DELIVERY_GROUP_SIZE: String(options.groupSize) } : {}),
