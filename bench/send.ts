@@ -162,11 +162,13 @@ export async function benchSend(options: {
         break;
       }
       await stack.sink.reset();
-      // At 50 ms of latency nodemailer's pool sends about a hundred a second: ten seconds of it are enough.
-      const count = Math.min(size, options.latencyMs ? Math.max(200, Math.round(50_000 / options.latencyMs)) : 10_000);
+      // At 50 ms of latency each of its connections sends about ten a second: ten seconds of it are enough.
+      const atLatency = ((options.connections ?? 10) * 5_000) / (options.latencyMs ?? 1);
+      const count = Math.min(size, options.latencyMs ? Math.max(200, Math.round(atLatency)) : 10_000);
       const reference = await sendWithNodemailer({
         port: stack.sink.port,
         count,
+        connections: options.connections ?? 10,
         message: referenceMessage,
         dkim: privateKey ? { domainName: DKIM.domain, keySelector: DKIM.selector, privateKey } : null,
       });

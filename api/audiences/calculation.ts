@@ -7,7 +7,7 @@ import { conditionTree, requireConditions } from './conditions';
 import { followRefresh } from './refresh';
 
 /** Longest count before it becomes an estimate: with the estimate, an answer within a second. */
-const LIMITS = { exactMs: 600, estimateMs: 1_500 };
+const LIMITS = { exactMs: 500, estimateMs: 800 };
 
 const preview = z
   .object({
