@@ -56,6 +56,8 @@ async function campaign(stack: SendingStack, messages: number, kills: number): P
   for (const at of moments) {
     while ((await stack.world.sentSoFar(runId)) < messages * at) await pause(20);
     process.kill(stack.delivery.pid, 'SIGKILL');
+    // A claim that was on its way is committed all the same; its lease lasts longer than this.
+    await pause(300);
     done.push({ at, inFlight: (await stack.world.counts(runId)).byStatus.SENDING ?? 0 });
     await stack.restartDelivery();
   }
