@@ -52,10 +52,10 @@ export async function sendingState(db: Queryable, workspaceId: string): Promise<
     zone: clock.time_zone,
     used: new Map(units.map((row) => [capacityKey(row.kind, row.resource_id, row.window_key), row.used])),
     nextSlotAt: new Map(slots.map((row) => [row.resource_id, row.next_slot_at.getTime()])),
-    breakers: breakers.map(({ providerId, fromEmail, probeInMs }) => ({
+    breakers: breakers.map(({ providerId, fromEmail, probeAt }) => ({
       providerId,
       fromEmail,
-      until: now + probeInMs,
+      until: Math.max(now, probeAt?.getTime() ?? now),
     })),
     throttles: await throttlesByRoute(db, workspaceId, now),
   };

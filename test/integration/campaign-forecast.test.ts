@@ -98,7 +98,7 @@ test('a draft: its audience as it is now, by mailbox provider and day, less whom
   ]);
   expect(new Set(found.parts.map((part: Part) => part.mx_group))).toEqual(new Set(['gmail', 'other']));
   expect(seconds(found.finished_at)).toBeCloseTo(10.5 * 3_600, -2);
-}, 60_000);
+});
 
 test('a scheduled campaign begins at its time, with its window, behind those that come before it', async () => {
   await provider({ max_sends_per_second: 10, max_sends_per_day: 60 });
@@ -124,7 +124,7 @@ test('a scheduled campaign begins at its time, with its window, behind those tha
   expect(days(today.parts)).toEqual({ '2027-03-02': 50 });
   // The other one is not told of it: it goes first.
   expect(days((await forecast(earlier)).parts)).toEqual({ '2027-03-03': 50 });
-}, 60_000);
+});
 
 test('what has begun is told of what is left of it; a pause is taken to end now', async () => {
   await provider({ max_sends_per_second: 10 });
@@ -163,20 +163,23 @@ test('what has begun is told of what is left of it; a pause is taken to end now'
   expect(await problem({ days: 61 })).toEqual([422, '/body/days']);
   await act(campaignId, 'cancel');
   expect(await problem()).toEqual([409, undefined]);
-}, 60_000);
+});
 
 test('what blocks it: a provider that is shut, none that keeps its From address in line, none at all', async () => {
   const { audiences } = await readers(10);
   const campaign = await draftCampaign(world, { all_consented: false, audiences });
   await api.db.query(sql`DELETE FROM providers WHERE workspace_id = ${world.workspace.id}`);
   const id = await provider();
-  await api.db.query(sql`
-    INSERT INTO breakers (workspace_id, provider_id, state, reason, failures, opened_at, probe_at)
-    VALUES (${world.workspace.id}, ${id}, 'OPEN', 'AUTHENTICATION', 1, sally_now(), sally_now() + interval '10 minutes')`);
+  const breaker = await one<{ probe_at: Date }>(
+    api.db,
+    sql`INSERT INTO breakers (workspace_id, provider_id, state, reason, failures, opened_at, probe_at)
+        VALUES (${world.workspace.id}, ${id}, 'OPEN', 'AUTHENTICATION', 1, sally_now(), sally_now() + interval '10 minutes')
+        RETURNING probe_at`,
+  );
+  const to = breaker?.probe_at.toISOString();
   const shut = await forecast(campaign);
-  expect(shut).toMatchObject({ sent: 10, holds: [{ reason: 'BREAKER_OPEN', messages: 10 }] });
-  expect(seconds(shut.holds[0].to) - seconds(shut.from)).toBe(600);
-  expect(shut.routes).toMatchObject([{ provider_id: id, breaker_until: expect.any(String) }]);
+  expect(shut).toMatchObject({ sent: 10, holds: [{ reason: 'BREAKER_OPEN', to, messages: 10 }] });
+  expect(shut.routes).toMatchObject([{ provider_id: id, breaker_until: to }]);
   const other = await provider();
   await world.call('POST', '/workspaces/{ws}/email-infrastructure/domains', {
     domain: 'mail.example',
@@ -185,7 +188,7 @@ test('what blocks it: a provider that is shut, none that keeps its From address 
   expect(await forecast(campaign)).toMatchObject({ sent: 0, waiting: { MISALIGNED: 10 }, finished_at: null });
   await api.db.query(sql`UPDATE providers SET is_active = false WHERE workspace_id = ${world.workspace.id}`);
   expect(await forecast(campaign)).toMatchObject({ sent: 0, waiting: { NO_SENDER: 10 }, routes: [] });
-}, 60_000);
+});
 
 test('a large audience is extrapolated from a sample', async () => {
   await provider({ max_sends_per_second: 100 });
@@ -202,4 +205,4 @@ test('a large audience is extrapolated from a sample', async () => {
   const took = seconds(found.finished_at) - seconds(found.from);
   expect(took).toBeGreaterThan(50);
   expect(took).toBeLessThan(60);
-}, 60_000);
+});
