@@ -20,7 +20,7 @@ beforeAll(async () => {
   // Another workspace with the same kinds of contacts, of which nothing may ever show.
   await makeAudienceWorld(db, seededRandom(7), 20);
   world = await makeAudienceWorld(db, seededRandom(42), 160);
-}, 60_000);
+});
 
 afterAll(async () => {
   await db.close();
@@ -69,7 +69,7 @@ describe('conditions compiled to SQL', () => {
     );
     // The trees say something: most select somebody.
     expect(empty).toBeLessThan(250);
-  }, 180_000);
+  }, 300_000);
 
   test('bind every value', async () => {
     const { tree, lookups } = await prepared({

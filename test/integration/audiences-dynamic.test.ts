@@ -111,7 +111,7 @@ describe('a dynamic audience', () => {
       sql`SELECT count(*) AS members FROM audience_members WHERE audience_id = ${audience}`,
     );
     expect(row?.members).toBe(45_000);
-  }, 60_000);
+  });
 
   test('keeps its last good members when a calculation fails, alerts, and recovers', async () => {
     const field = await world.insert('contact_field_definitions', {
@@ -143,6 +143,8 @@ describe('a dynamic audience', () => {
     const audience = await dynamic(named('Ada'));
     const blocker = new Database({ url: api.database.workerUrl, applicationName: 'blocker', connections: 1 });
     await blocker.transaction(async (tx) => {
+      // It waits for a calculation.
+      await tx.query('SET LOCAL idle_in_transaction_session_timeout = 0');
       await tx.query(sql`SELECT pg_advisory_xact_lock(hashtextextended('audience-refresh/' || ${audience}, 0))`);
       expect((await refresh(audience)).outcome).toBe('busy');
     });
@@ -319,19 +321,24 @@ describe('previews', () => {
     const found = await api.deps.db.workspaceTransaction(ws, async (tx) => {
       const resolution = await resolveConditions(tx, ws, tree);
       if (!resolution.ok) throw new Error('not resolved');
-      const estimated = await previewConditions(tx, tree, resolution.lookups, limits);
+      const estimates = [];
+      for (let n = 0; n < 16; n += 1) estimates.push(await previewConditions(tx, tree, resolution.lookups, limits));
       const counted = await previewConditions(tx, tree, resolution.lookups, { ...limits, exactMs: 30_000 });
       // The transaction goes on, with its own limits.
       const timeout = await one<{ statement_timeout: string }>(tx, sql`SHOW statement_timeout`);
       expect(timeout?.statement_timeout).toBe('30s');
-      return { estimated, counted };
+      return { estimates, counted };
     });
     expect(found.counted).toMatchObject({ count: 15_000, isEstimate: false });
-    expect(found.estimated?.isEstimate).toBe(true);
-    expect(found.estimated?.samples).toHaveLength(10);
-    expect(found.estimated?.count).toBeGreaterThan(9_000);
-    expect(found.estimated?.count).toBeLessThan(21_000);
-  }, 60_000);
+    for (const estimated of found.estimates) {
+      expect(estimated?.isEstimate).toBe(true);
+      expect(estimated?.samples).toHaveLength(10);
+    }
+    // A sample of a few dozen pages may be a third off; their mean is not.
+    const mean = found.estimates.reduce((sum, estimated) => sum + (estimated?.count ?? 0), 0) / found.estimates.length;
+    expect(mean).toBeGreaterThan(9_000);
+    expect(mean).toBeLessThan(21_000);
+  });
 
   test('know nothing of another workspace', async () => {
     const other = await exampleWorld(api);

@@ -1,7 +1,6 @@
 import { rollUpEngagements } from '../../db/tracking';
 import { type Database, one, type Queryable, sql } from '../../platform/postgres';
-
-const LONGEST_MS = 30_000;
+import { until } from './until';
 
 /**
  * Waits until consumers can read all events so far: transactions of other suites, in other databases of the same server,
@@ -18,15 +17,12 @@ export async function engagementsRolledUp(db: Database): Promise<void> {
 }
 
 async function readable(db: Queryable, table: 'marketing_events' | 'engagements'): Promise<void> {
-  const end = Date.now() + LONGEST_MS;
-  const held = () =>
-    one<{ held: boolean }>(
+  await until(`no transaction holds back the horizon of ${table}`, async () => {
+    const row = await one<{ held: boolean }>(
       db,
       sql`SELECT coalesce(max(transaction_id) >= pg_snapshot_xmin(pg_current_snapshot()), false) AS held
           FROM ${{ text: table, values: [] }}`,
     );
-  while ((await held())?.held) {
-    if (Date.now() > end) throw new Error(`a transaction holds the horizon back for over ${LONGEST_MS} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return row?.held === false;
+  });
 }
