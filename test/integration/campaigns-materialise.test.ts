@@ -62,7 +62,8 @@ test('several workers at once, with connections that break at any moment, make e
     }
   });
   const killer = (async () => {
-    while (working) {
+    // So often and no more: on a slow machine every batch would be slower than the next kill.
+    while (working && broken < 40) {
       await new Promise((resolve) => setTimeout(resolve, 15));
       // As kill -9 of a worker: its connection ends in the middle of a statement, nothing is rolled back by us.
       await api.db
@@ -82,7 +83,7 @@ test('several workers at once, with connections that break at any moment, make e
   );
   expect(rows.map((row) => row.contact_id)).toEqual(contacts);
   expect(await ledger(run.campaignId)).toMatchObject({ balanced: true, audience_size: 4_000, rows: 4_000 });
-}, 60_000);
+});
 
 test('a run of another state is left alone', async () => {
   await addConsented(world, 3);
@@ -111,7 +112,7 @@ test('a cancel and a batch at the same moment leave no row that waits after the 
     expect(rows.CANCELLED).toBeGreaterThanOrEqual(50);
     expect(await ledger(run.campaignId)).toMatchObject({ balanced: true });
   }
-}, 60_000);
+});
 
 test('rows carry the group of their mailbox provider', async () => {
   await addConsented(world, 2);

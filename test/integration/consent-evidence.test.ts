@@ -85,7 +85,7 @@ describe('as of a moment', () => {
       }),
       { numRuns: 25 },
     );
-  }, 60_000);
+  });
 
   test('after a merge it says what holds, whatever both had said', async () => {
     const states = [[], ['granted'], ['denied'], ['pending'], ['pending', 'granted'], ['granted', 'denied']] as const;
@@ -117,7 +117,7 @@ describe('as of a moment', () => {
       }
     }
     expect(wrong).toEqual([]);
-  }, 60_000);
+  });
 
   test('before a merge it says what held for this contact, not what the other one had said', async () => {
     for (const [own, others, merged] of [
@@ -151,14 +151,16 @@ describe('as of a moment', () => {
     const { id } = await contact();
     const before = await moment();
     await call('put', `/contacts/${id}/consents/${newsletter}`, { status: 'granted', channel: 'sms' });
-    const between = await moment();
+    // A Date has milliseconds, the proof microseconds.
+    const between = new Date((await moment()).getTime() + 1);
+    while ((await moment()) <= between) await new Promise((resolve) => setTimeout(resolve, 1));
     await call('put', `/contacts/${id}/consents/${newsletter}`, { status: 'denied', channel: 'sms' });
     const asOf = async (at: Date) =>
       (await call('get', `/contacts/${id}/consents?as_of=${at.toISOString()}`)).body.items.map(
         (row: Record<string, unknown>) => [row.channel, row.status],
       );
     expect(await asOf(before)).toEqual([]);
-    expect(await asOf(new Date(between.getTime() + 1))).toEqual([['sms', 'granted']]);
+    expect(await asOf(between)).toEqual([['sms', 'granted']]);
     expect((await call('get', `/contacts/${id}/consents`)).body.items).toEqual([
       expect.objectContaining({ channel: 'sms', status: 'denied' }),
     ]);

@@ -30,6 +30,7 @@ test('a domain counts as "other" until its exchangers are known, and is asked fo
   await until('the group is known', () => groups.groupOf('corp.example') === 'gmail');
   for (let n = 0; n < 50; n += 1) groups.groupOf('own.example');
   expect(groups.groupOf('own.example')).toBe('other');
+  await until('both were asked for', () => first.asked.includes('own.example'));
   expect(first.asked.sort()).toEqual(['corp.example', 'own.example']);
   const second = await nameServer();
   const elsewhere = new MxGroups(api.db, log, second.address);
