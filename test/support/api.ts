@@ -7,6 +7,7 @@ import { uuidv7 } from '../../platform/ids';
 import { createLogger } from '../../platform/log';
 import { hashPassword } from '../../platform/passwords';
 import { Database, one, sql } from '../../platform/postgres';
+import type { Client } from '../../platform/temporal';
 import { createDependencies, createServer, stopServer } from '../../server';
 import { processEnvironment, type TestDatabase, testDatabase, testNamespace } from './stack';
 
@@ -107,7 +108,10 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
     config,
     createLogger({ name: 'test-api', level: config.LOG_LEVEL }),
   );
+  if (options.temporal === undefined) waitForTemporal(deps.temporal);
   const server = createServer(deps);
+  // Else a request after a pause may take a connection that the server is just closing.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const listening = server.address();
   const url = `http://127.0.0.1:${typeof listening === 'object' && listening ? listening.port : 0}`;
@@ -136,6 +140,15 @@ export async function startTestApi(options: TestApiOptions): Promise<TestApi> {
       if (!options.database) await database.drop();
     },
   };
+}
+
+/**
+ * The API gives a call up after three seconds, and leaves the rest to the watchdog. Most suites have none, and on a crowded
+ * machine the shared server may stand still for longer.
+ */
+function waitForTemporal(client: Client): void {
+  const withDeadline = client.withDeadline.bind(client);
+  client.withDeadline = (deadline, work) => withDeadline(Number(deadline) + 60_000, work);
 }
 
 /** One request to the API at `url`. */
