@@ -17,7 +17,12 @@ let product: Product;
 
 beforeAll(async () => {
   server = await ScriptedSmtpServer.start({ login: { username: 'sally', password: 'p4ssw0rd' } });
-  product = await startProduct({ name: 'sequences_sending', env: { ALLOW_PRIVATE_SMTP: 'true' } });
+  product = await startProduct({
+    name: 'sequences_sending',
+    // Each move of the clock makes a lane look neglected until its drain has seen it: a watchdog that comes every few
+    // seconds would signal it now and then, and here signals are counted.
+    env: { ALLOW_PRIVATE_SMTP: 'true', WATCHDOG_SECONDS: '300' },
+  });
   ({ api } = product);
   await setClock(api, '2027-01-18T10:00:00+01:00');
 });
@@ -95,7 +100,9 @@ test('three steps go from one mailbox on their days, as one thread', async () =>
     ['21', 3],
   ] as const) {
     await setClock(api, `2027-01-${day}T00:10:00+01:00`);
-    expect((await plan(world)).planned).toBe(1);
+    // The tick of every quarter of an hour may have been faster.
+    await plan(world);
+    expect(await statuses(sequence)).toEqual({ SENT: step - 1, QUEUED: 1 });
     expect(received()).toHaveLength(step - 1);
     await setClock(api, `2027-01-${day}T09:00:01+01:00`);
     await wake(sequence);
@@ -150,7 +157,6 @@ test.each(FINAL_IDS)(
     const second = server.accepted.filter((message) => message.to.startsWith('final0@')).at(-1);
     expect(header(second, 'In-Reply-To')).toBe(`<${final}>`);
   },
-  90_000,
 );
 
 test('what missed its slot, was stopped, or has reached its goal is not sent', async () => {
