@@ -1,9 +1,10 @@
 import type { PermittedRouting } from '../../domain/senders';
-import { many, sql } from '../../platform/postgres';
+import { many, one, sql } from '../../platform/postgres';
 import { type CampaignWorld, SHORT_MAIL } from '../support/campaign-world';
 import { NameServer } from '../support/name-server';
 import { type SendingProduct, startSendingProduct } from '../support/product';
 import { ScriptedSmtpServer } from '../support/scripted-smtp-server';
+import { noonToday, setClock } from '../support/sequence-world';
 import { sleep, until } from '../support/until';
 
 const CONTACTS = 400;
@@ -25,6 +26,7 @@ beforeAll(async () => {
     workerEnv: { SMTP_URL: 'smtp://127.0.0.1:9' },
   });
   ({ world } = product);
+  await setClock(product.api, noonToday());
 });
 
 afterEach(async () => {
@@ -92,6 +94,9 @@ async function reasons(runId: string): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ reason, n }) => [reason, n]));
 }
 
+const mxGroupOf = async (domain: string) =>
+  (await one<{ mx_group: string }>(world.db, sql`SELECT mx_group FROM mx_lookups WHERE domain = ${domain}`))?.mx_group;
+
 const sent = async (runId: string) => (await world.counts(runId)).byStatus.SENT ?? 0;
 const breakerIsOpen = (id: string) =>
   until(
@@ -108,8 +113,8 @@ test('a weighted pool shares the messages out by weight, and each row says so', 
   const runId = await start(id);
   await world.untilSent(runId);
   expect(one.server.accepted.length + three.server.accepted.length).toBe(CONTACTS);
-  // Four standard deviations of 400 throws of 1 in 4.
-  expect(Math.abs(one.server.accepted.length - 100)).toBeLessThan(35);
+  // Five standard deviations of 400 throws of 1 in 4.
+  expect(Math.abs(one.server.accepted.length - 100)).toBeLessThan(44);
   expect(await reasons(runId)).toEqual({
     'weight 1': one.server.accepted.length,
     'weight 3': three.server.accepted.length,
@@ -133,7 +138,8 @@ test('a round-robin shares them out evenly, whatever the weights', async () => {
   const id = await pool('weighted', [{ provider_id: one.id, weight: 9 }, { provider_id: other.id }]);
   const runId = await start(id, { strategy: 'round-robin' });
   await world.untilSent(runId);
-  expect(Math.abs(one.server.accepted.length - 200)).toBeLessThan(41);
+  // Five standard deviations of 400 throws of a coin.
+  expect(Math.abs(one.server.accepted.length - 200)).toBeLessThan(51);
   expect(one.server.accepted.length + other.server.accepted.length).toBe(CONTACTS);
 });
 
@@ -161,18 +167,16 @@ test('without fallback messages wait for their first choice, and others are not 
   const id = await pool('weighted', [{ provider_id: shut.id }, { provider_id: open.id }]);
   const runId = await start(id, { fallback_enabled: false });
   await breakerIsOpen(shut.id);
-  await until(
-    'the open one has all of its own',
-    async () => (await sent(runId)) === open.server.accepted.length && open.server.accepted.length > 150,
-  );
+  // Half of them, less five standard deviations.
+  await until('the open one has most of its own', () => open.server.accepted.length > 150);
   await known();
-  const waiting = CONTACTS - (await sent(runId));
-  expect(waiting).toBeGreaterThan(150);
   shut.door.shut = false;
   await post(`/providers/${shut.id}/breaker/reset`, undefined);
   await world.untilSent(runId);
-  expect(shut.server.accepted).toHaveLength(waiting);
+  // All the others waited: who goes to a second choice says so in the reason.
   expect(await reasons(runId)).toEqual({ 'weight 1': CONTACTS });
+  expect(shut.server.accepted).toHaveLength(CONTACTS - open.server.accepted.length);
+  expect(shut.server.accepted.length).toBeGreaterThan(150);
 });
 
 test('mail never moves to a provider that its domain does not name', async () => {
@@ -230,7 +234,8 @@ test('members meant for a mailbox provider get its recipients', async () => {
   expect(general.server.accepted.some(isGmail)).toBe(false);
   expect(general.server.accepted.length + gmail.server.accepted.length).toBe(CONTACTS);
   // What nobody waited for is known by now: a domain of its own whose mail Google runs.
-  await until('its name was asked for', () => names.asked.includes('corp.example.net'));
+  await until('its mailbox provider was found', async () => (await mxGroupOf('corp.example.net')) === 'gmail');
+  expect(names.asked).toContain('corp.example.net');
   const before = gmail.server.accepted.length;
   await world.untilSent(await start(id));
   const now = gmail.server.accepted.slice(before);
@@ -307,8 +312,8 @@ test('two IPs of a relay that chooses them by user: each message logs in as its 
   const byUser = (username: string, from = 0) =>
     server.accepted.slice(from).filter((message) => message.username === username);
   expect(byUser('ip-1').length + byUser('ip-2').length).toBe(CONTACTS);
-  // Four standard deviations of 400 throws of a coin.
-  expect(Math.abs(byUser('ip-1').length - 200)).toBeLessThan(41);
+  // Five standard deviations of 400 throws of a coin.
+  expect(Math.abs(byUser('ip-1').length - 200)).toBeLessThan(51);
   const rows = await many<{ ip: string; n: number }>(
     world.db,
     sql`SELECT r.ip_id AS ip, count(*)::integer AS n FROM deliveries d

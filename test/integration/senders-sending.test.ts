@@ -4,6 +4,7 @@ import { type SendingProduct, startSendingProduct } from '../support/product';
 import { API_RIGS } from '../support/provider-rigs';
 import { ScriptedHttpServer } from '../support/scripted-http-server';
 import { ScriptedSmtpServer, type StepContext } from '../support/scripted-smtp-server';
+import { noonToday, setClock } from '../support/sequence-world';
 import { sleep, until } from '../support/until';
 
 const CONTACTS = 60;
@@ -22,6 +23,7 @@ beforeAll(async () => {
     env: { ALLOW_PRIVATE_SMTP: 'true' },
     workerEnv: { SMTP_URL: `smtp://127.0.0.1:${fallback.port}` },
   });
+  await setClock(product.api, noonToday());
 });
 
 afterAll(async () => {

@@ -7,6 +7,9 @@ import { exampleTemplate } from './examples/content';
 
 export const WINDOW = { start: '09:00', end: '17:00', timezone: 'Europe/Berlin' };
 
+/** For `setClock`: what counts by days meets no midnight then (UTC). */
+export const noonToday = (): string => `${new Date().toISOString().slice(0, 10)}T12:00:00Z`;
+
 /** Moves the clock of all rules to a moment; it goes on from there. */
 export async function setClock(api: TestApi, moment: string): Promise<void> {
   const owner = new Client({ connectionString: api.database.ownerUrl });
