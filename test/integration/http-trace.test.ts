@@ -25,7 +25,7 @@ beforeAll(async () => {
     spawnWorker({ role: 'delivery', env }),
   ]);
   traced = { ...api, url, request: (method, path, request) => sendRequest(url, method, path, request) };
-}, 120_000);
+});
 afterAll(async () => {
   await stopTestProcesses();
   await api.close();
@@ -53,7 +53,7 @@ test('one trace runs from the caller through HTTP and the workflow into its acti
   expect(http.attributes).toMatchObject({ 'http.response.status_code': 202, 'http.route': route.path });
   expect(activity).toMatchObject({ parentSpanId: http.spanId, name: expect.stringMatching(/^activity \w+$/) });
   expect(activity.attributes).toMatchObject({ 'temporal.workflow.id': response.body.workflow.workflow_id });
-}, 60_000);
+});
 
 test('the trace of a message goes on to its delivery, with the spans of the specification', async () => {
   const world = await exampleWorld(api);
@@ -80,7 +80,7 @@ test('the trace of a message goes on to its delivery, with the spans of the spec
     expect(child.traceId).toBe(traceId);
   }
   expect(send.attributes).toMatchObject({ 'delivery.outcome': 'accepted', 'delivery.id': response.body.delivery_id });
-}, 60_000);
+}, 400_000);
 
 test('a span of a failed request has no text in it', async () => {
   const email = 'somebody@people.example';

@@ -147,17 +147,22 @@ export class CampaignWorld {
     more: CampaignOptions = {},
   ): Promise<string> {
     const runId = await this.insertCampaign(content, routing, more);
+    await this.follow(runId);
+    return runId;
+  }
+
+  /** Starts or wakes a run's workflow. */
+  private async follow(runId: string): Promise<void> {
     const start = campaignRunWorkflow({ workspaceId: this.workspaceId, runId });
     // On a busy machine Temporal's answer may come too late; starting another time is harmless.
     for (let attempt = 1; ; attempt += 1) {
       try {
         await ensureWorkflow(this.temporal.client, start);
-        break;
+        return;
       } catch (error) {
         if (attempt >= 10) throw error;
       }
     }
-    return runId;
   }
 
   private insertCampaign(
@@ -241,7 +246,7 @@ export class CampaignWorld {
       stopReason: null,
     });
     if (!moved) throw new Error('the run could not be resumed');
-    await ensureWorkflow(this.temporal.client, campaignRunWorkflow({ workspaceId: this.workspaceId, runId }));
+    await this.follow(runId);
   }
 
   /** Rows by status, counted from the ledger. */

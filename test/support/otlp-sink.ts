@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { z } from 'zod';
+import { LONGEST_MS } from './until';
 
 const attribute = z.object({ key: z.string(), value: z.record(z.string(), z.unknown()) });
 
@@ -81,7 +82,7 @@ export async function startOtlpSink(): Promise<OtlpSink> {
     spans,
     raw,
     waitFor: async (found, what) => {
-      const deadline = Date.now() + 30_000;
+      const deadline = Date.now() + LONGEST_MS;
       for (;;) {
         const result = found(spans);
         if (result !== undefined) return result;

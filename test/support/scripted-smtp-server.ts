@@ -43,6 +43,8 @@ export type Answer =
   | { drop: true; accepted?: boolean }
   /** The usual answer, later. */
   | { delayMs: number }
+  /** The usual answer, once this is over. */
+  | { after: Promise<void> }
   /** Never answers again on this connection. */
   | { silent: true };
 
@@ -523,6 +525,8 @@ class ServerSession {
       await new Promise(() => {});
     } else if (answer !== undefined && 'delayMs' in answer) {
       await new Promise((resolve) => setTimeout(resolve, answer.delayMs));
+    } else if (answer !== undefined && 'after' in answer) {
+      await answer.after;
     }
     if (reply === null) {
       return true;
