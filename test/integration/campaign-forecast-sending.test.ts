@@ -28,12 +28,12 @@ beforeAll(async () => {
   await product.api.db.query(
     sql`UPDATE workspaces SET time_zone = 'Europe/Berlin' WHERE id = ${product.world.workspaceId}`,
   );
-}, 120_000);
+});
 
 afterAll(async () => {
   await product.close();
   await server.stop();
-}, 60_000);
+});
 
 async function post(path: string, body?: object) {
   const response = await product.call('post', path, body);
@@ -41,12 +41,17 @@ async function post(path: string, body?: object) {
   return response.body;
 }
 
-/** Workers that begin at this moment, as they stand at midnight: what they had closed until then is open. */
-async function workersAt(moment: string): Promise<void> {
+/**
+ * Workers that begin at this moment, as they stand at midnight: what they had closed until then is open. Returns by how
+ * many minutes of the rules' clock they were ready later.
+ */
+async function workersAt(moment: string): Promise<number> {
   await stopTestProcesses();
   await setClock(product.api, moment);
   const env = { ...product.api.environment, ...ENV, LOG_LEVEL: 'warn' };
   await spawnWorker({ role: 'all', env });
+  const clock = await one<{ now: Date }>(product.api.db, sql`SELECT sally_now() AS now`);
+  return ((clock?.now.getTime() ?? Number.NaN) - Date.parse(moment)) / 60_000;
 }
 
 interface Part {
@@ -72,8 +77,11 @@ async function foretold() {
   return { runId, path, parts: found.parts as Part[] };
 }
 
-/** The parts as the ledger tells them must be those that were foretold: in number, and within two minutes. */
-async function expectToldByLedger(runId: string, parts: Part[]): Promise<void> {
+/**
+ * The parts as the ledger tells them must be those that were foretold: in number, and within two minutes besides those
+ * in which there were no workers.
+ */
+async function expectToldByLedger(runId: string, parts: Part[], withoutWorkers: number): Promise<void> {
   const happened = await many<{ date: string; mx_group: string; n: number; first_at: Date; last_at: Date }>(
     product.api.db,
     sql`SELECT (sent_at AT TIME ZONE 'Europe/Berlin')::date::text AS date, mx_group, count(*) AS n,
@@ -87,7 +95,7 @@ async function expectToldByLedger(runId: string, parts: Part[]): Promise<void> {
     const told = parts.find((candidate) => nameOf(candidate) === nameOf(part));
     const minutes = (at: Date, toldAt = '') => Math.abs(at.getTime() - Date.parse(toldAt)) / 60_000;
     const most = Math.max(minutes(part.first_at, told?.first_at), minutes(part.last_at, told?.last_at));
-    return most > 2 ? [{ part: nameOf(part), most }] : [];
+    return most > 2 + withoutWorkers ? [{ part: nameOf(part), most }] : [];
   });
   expect(late).toEqual([]);
 }
@@ -98,16 +106,16 @@ test('over a daily limit the forecast is what the ledger then tells, by day and 
   await post('/email-infrastructure/providers', { ...relay, max_sends_per_day: PER_DAY });
   const { runId, path, parts } = await foretold();
   expect(new Set(parts.map(({ date }) => date))).toEqual(new Set(['2027-03-02', '2027-03-03']));
-  await workersAt(noon);
+  const late = await workersAt(noon);
   const sent = async () => (await product.world.counts(runId)).byStatus.SENT ?? 0;
   await until('the first day’s messages are sent', async () => (await sent()) >= PER_DAY);
-  await workersAt('2027-03-03T00:00:00+01:00');
+  const lateAgain = await workersAt('2027-03-03T00:00:00+01:00');
   // Wakes the lane, which sleeps on the engine's clock.
   await post(`${path}/pause`);
   await post(`${path}/resume`);
   await product.world.untilSent(runId);
-  await expectToldByLedger(runId, parts);
-}, 240_000);
+  await expectToldByLedger(runId, parts, Math.max(late, lateAgain));
+}, 400_000);
 
 test('at a rate each part begins and ends when it was foretold', async () => {
   await stopTestProcesses();
@@ -119,7 +127,7 @@ test('at a rate each part begins and ends when it was foretold', async () => {
   const { runId, parts } = await foretold();
   const times = parts.flatMap((part) => [Date.parse(part.first_at), Date.parse(part.last_at)]);
   expect((Math.max(...times) - Math.min(...times)) / 1_000).toBeCloseTo(CONTACTS / 20, 0);
-  await workersAt(noon);
+  const late = await workersAt(noon);
   await product.world.untilSent(runId);
-  await expectToldByLedger(runId, parts);
-}, 240_000);
+  await expectToldByLedger(runId, parts, late);
+}, 400_000);

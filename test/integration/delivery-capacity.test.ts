@@ -49,7 +49,7 @@ afterAll(async () => {
 
 let counter = 0;
 const providers: string[] = [];
-async function provider(limits: Record<string, number | null>): Promise<void> {
+async function provider(limits: Record<string, number | null>): Promise<string> {
   counter += 1;
   const response = await product.call('post', PROVIDERS, {
     name: `Relay ${counter}`,
@@ -61,6 +61,7 @@ async function provider(limits: Record<string, number | null>): Promise<void> {
   providers.push(response.body.id);
   // Delivery processes remember a workspace's senders for a second.
   await sleep(1_200);
+  return response.body.id;
 }
 
 /** How many delivery processes have claimed rows of these runs. */
@@ -92,43 +93,50 @@ test.each([
   'over a limit of %s: exactly so many are sent by several processes, and the rest waits',
   async (_what, limits, most) => {
     await sink.reset();
-    // Slow enough that the first process has not taken all before the others have their parts.
-    await provider({ ...limits, max_sends_per_second: 100 });
+    // Slow until the others have their parts: the first process must not have taken all before.
+    const id = await provider({ ...limits, max_sends_per_second: 25 });
     const runs = await campaignsOfAllProcesses();
+    const faster = await product.call('patch', `${PROVIDERS}/${id}`, { max_sends_per_second: 100 });
+    expect(faster.status).toBe(200);
     await until('everybody has a row', async () => {
       const counts = await Promise.all(['QUEUED', 'SENDING', 'SENT'].map((status) => countIn(runs, status)));
       return counts.reduce((sum, n) => sum + n, 0) === 2 * CONTACTS;
     });
     // What a slow machine begins too late for its turn gives its unit back. Processes that have found none left by then
-    // look again in a minute.
-    await until('the limit is reached', async () => (await countIn(runs, 'SENT')) >= most);
+    // look again in a minute, and may be too late again.
+    await until('the limit is reached', async () => (await countIn(runs, 'SENT')) >= most, 240_000);
     // Nobody begins another one.
     await sleep(2_000);
     expect([await countIn(runs, 'SENT'), await countIn(runs, 'QUEUED')]).toEqual([most, 2 * CONTACTS - most]);
     expect((await sink.counts()).messages).toBe(most);
     expect(await auditCapacity(world.db, world.workspaceId, new Date(0))).toEqual([]);
   },
-  300_000,
+  500_000,
 );
 
-/** Most messages that were begun within any 200 ms at the server, in six seconds of all processes at 50 a second. */
+/** Six seconds of all processes at 50 a second. */
+const STRETCH = 300;
+
+/** Most messages that were begun within any 200 ms at the server, in the quietest stretch up to now. */
 async function mostIn200Ms(): Promise<number> {
-  const from = (await sink.counts()).messages;
-  await until('six seconds are sent', async () => (await sink.counts()).messages >= from + 300);
   const begun = Object.values(await sink.tokens())
     .map((record) => record.begunAt)
-    .sort((a, b) => a - b)
-    .slice(from);
-  expect(begun.length).toBeGreaterThanOrEqual(300);
-  return Math.max(...begun.map((at) => begun.filter((other) => other >= at && other < at + 200).length));
+    .sort((a, b) => a - b);
+  const from = begun.map((at) => begun.filter((other) => other >= at && other < at + 200).length);
+  const stretches = from.slice(0, Math.max(0, from.length - STRETCH + 1)).map((_, n) => from.slice(n, n + STRETCH));
+  return Math.min(...stretches.map((counts) => Math.max(...counts)));
 }
 
 test('at 50 a second no 200 ms at the server hold more than 12 messages, whoever sends them', async () => {
   await sink.reset();
   await provider({ max_sends_per_second: 50 });
   await campaignsOfAllProcesses();
-  // A machine on which the server itself stands still for a moment sees a burst that nobody sent: several tries.
-  const tries: number[] = [];
-  while (tries.length < 8 && Math.min(...tries, Number.POSITIVE_INFINITY) > 12) tries.push(await mostIn200Ms());
-  expect(tries.at(-1)).toBeLessThanOrEqual(12);
-});
+  // A machine on which the server itself stands still for a moment sees a burst that nobody sent: six seconds without
+  // such a moment are looked for in all that is sent.
+  let most = Number.POSITIVE_INFINITY;
+  for (let sent = STRETCH; most > 12 && sent <= 2 * CONTACTS; sent += 100) {
+    await until(`${sent} are sent`, async () => (await sink.counts()).messages >= sent);
+    most = await mostIn200Ms();
+  }
+  expect(most).toBeLessThanOrEqual(12);
+}, 300_000);

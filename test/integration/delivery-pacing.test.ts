@@ -41,14 +41,14 @@ beforeAll(async () => {
     spawnWorker({ role: 'delivery', env }),
     spawnWorker({ role: 'delivery', env }),
   ]);
-}, 120_000);
+});
 
 afterAll(async () => {
   await stopTestProcesses();
   await world.close();
   await sink.stop();
   await database.drop();
-}, 60_000);
+});
 
 /** What the server saw of one campaign: most messages begun within any second, and messages a second over all. */
 async function sendOne(): Promise<{ most: number; rate: number }> {
