@@ -137,7 +137,7 @@ export class OutcomeEffects {
 
   private async suppress(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome): Promise<void> {
     const refused = outcome.kind === 'permanent' ? refusal(claimed, route, outcome) : null;
-    if (refused) await suppressRefused(this.deps.db, refused);
+    if (refused) await this.deps.db.transaction((tx) => suppressRefused(tx, refused));
   }
 
   private async softBounce(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome): Promise<void> {

@@ -45,7 +45,7 @@ export async function saveBouncePolicy(
  */
 export async function noteSoftBounce(db: Database, bounce: RefusedAddress): Promise<void> {
   const { workspaceId, addressHash, sourceId, deliveryId, contactId } = bounce;
-  const evidence = await db.transaction(async (tx) => {
+  await db.transaction(async (tx) => {
     // One at a time per address: each counts those before it.
     await tx.query(
       sql`SELECT pg_advisory_xact_lock(hashtextextended(${workspaceId}::text || ${addressHash.toString('hex')}::text, 0))`,
@@ -65,8 +65,9 @@ export async function noteSoftBounce(db: Database, bounce: RefusedAddress): Prom
               AND d.sent_at > min(b.occurred_at)) AS accepted
           FROM soft_bounces b WHERE workspace_id = ${workspaceId} AND address_hash = ${addressHash}`,
     );
-    if (!counted || policy.softBounces === 0 || counted.count < policy.softBounces || counted.accepted) return null;
-    return { soft_bounces: counted.count, since: counted.since, within_days: policy.withinDays };
+    if (!counted || policy.softBounces === 0 || counted.count < policy.softBounces || counted.accepted) return;
+    const evidence = { soft_bounces: counted.count, since: counted.since, within_days: policy.withinDays };
+    // Under the same lock: the bounce that was one too many is the evidence, and none after it.
+    await suppressRefused(tx, { ...bounce, evidence });
   });
-  if (evidence) await suppressRefused(db, { ...bounce, evidence });
 }
