@@ -210,7 +210,13 @@ class Thread {
 
   private limit(milliseconds: number, message: string): void {
     if (this.timer !== null) clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.end(new ThreadPoolError('TIMEOUT', message)), milliseconds);
+    const timer = setTimeout(() => {
+      // One turn later: where this process itself stood still, the answer may have been there all the while.
+      setImmediate(() => {
+        if (this.timer === timer) void this.end(new ThreadPoolError('TIMEOUT', message));
+      });
+    }, milliseconds);
+    this.timer = timer;
   }
 
   private finish(settle: (task: Task) => void): void {

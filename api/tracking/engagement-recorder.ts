@@ -95,7 +95,8 @@ export class EngagementRecorder {
     if (!engagements.every(hasWorkspace)) return false;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), PATIENCE_MS);
+      // One turn later: where this process itself stood still, the answer may have been there all the while.
+      timer = setTimeout(() => setImmediate(() => resolve('late')), PATIENCE_MS);
     });
     try {
       const outcome = await Promise.race([recordEngagements(this.db, engagements), late]);

@@ -7,7 +7,7 @@ const PLAIN: CompileOptions = { unsubscribeLink: false, trackOpens: false, track
 let sandbox: ContentSandbox;
 
 beforeAll(() => {
-  sandbox = createContentSandbox({ threads: 1, timeoutMs: 3_000 });
+  sandbox = createContentSandbox({ threads: 1, timeoutMs: 10_000 });
 });
 
 afterAll(async () => {

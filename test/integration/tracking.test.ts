@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,6 +46,16 @@ const engagements = (sent: SentMessage) =>
 /** Opens are recorded behind the answer. */
 const eventually = <T>(read: () => Promise<T[]>, length: number) => readUntil(read, (rows) => rows.length >= length);
 
+/**
+ * What is there right after the answers. Where a busy machine's Postgres took longer than the recorder waits, the clicks
+ * are on disk by then, and there is a spool.
+ */
+async function recordedAtOnce(sent: SentMessage, length: number) {
+  const rows = await engagements(sent);
+  const wasAway = rows.length < length && existsSync(clickSpoolDirectory(api.deps));
+  return wasAway ? eventually(() => engagements(sent), length) : rows;
+}
+
 const get = (path: string, headers: Record<string, string> = { 'user-agent': BROWSER }) =>
   api.request('get', path, { headers });
 
@@ -55,7 +66,7 @@ describe('clicks', () => {
     expect(response.status).toBe(302);
     expect(response.headers.get('location')).toBe(URLS[0]);
     expect(response.headers.get('cache-control')).toContain('no-store');
-    expect(await engagements(sent)).toEqual([
+    expect(await recordedAtOnce(sent, 1)).toEqual([
       { kind: 'CLICK', link_position: 0, actor: 'human', workspace_id: workspace.id },
     ]);
   });
@@ -86,7 +97,7 @@ describe('clicks', () => {
     await get(`${sent.click}.0`, { 'user-agent': 'Mozilla/5.0 (compatible; Googlebot/2.1)' });
     await get(`${sent.click}.0`, { 'user-agent': BROWSER, 'sec-purpose': 'prefetch' });
     await get(`${sent.click}.0`, { 'user-agent': 'Mozilla/5.0' });
-    expect((await engagements(sent)).map((row) => row.actor)).toEqual(['machine', 'machine', 'unknown']);
+    expect((await recordedAtOnce(sent, 3)).map((row) => row.actor)).toEqual(['machine', 'machine', 'unknown']);
   });
 
   test('HEAD redirects and records nothing; other methods do not exist', async () => {
@@ -118,7 +129,7 @@ describe('clicks', () => {
     const sent = await message();
     const answers = await Promise.all(Array.from({ length: 300 }, (_, index) => get(`${sent.click}.${index % 2}`)));
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([302]));
-    expect(await engagements(sent)).toHaveLength(300);
+    expect(await recordedAtOnce(sent, 300)).toHaveLength(300);
   });
 });
 
@@ -155,6 +166,7 @@ describe('opens', () => {
 test('a killed process leaves its spool to the next: cut lines are dropped, known rows are not doubled', async () => {
   const sent = await message();
   await get(`${sent.click}.0`);
+  await recordedAtOnce(sent, 1);
   const [known] = await many<{ id: string; occurred_at: Date }>(
     api.db,
     sql`SELECT id, occurred_at FROM engagements WHERE delivery_id = ${sent.deliveryId}`,
