@@ -123,7 +123,7 @@ describe('downloads', () => {
     base = `http://127.0.0.1:${await listen(origin)}`;
   });
   afterEach(() => new Promise((resolve) => origin.close(resolve)));
-  const options = { idleTimeoutMs: 2_000, maxBytes: 1_000 };
+  const options = { idleTimeoutMs: 60_000, maxBytes: 1_000 };
 
   test('follow redirects and refuse what is not whole', async () => {
     const { body, url } = await downloadFile(`${base}/moved`, options);

@@ -6,14 +6,19 @@ import { ClickSpool, type SpooledEngagement } from './click-spool';
 
 let root: string;
 let directory: string;
+/** What the spool takes for the time: files become ready by it, however slow the machine is. */
+let now: number;
 
 beforeEach(async () => {
+  now = Date.now();
+  jest.spyOn(Date, 'now').mockImplementation(() => now);
   root = await mkdtemp(join(tmpdir(), 'sally-spool-unit-'));
   // Not there yet: the spool makes it when it is first needed.
   directory = join(root, 'clicks');
 });
 
 afterEach(async () => {
+  jest.restoreAllMocks();
   await rm(root, { recursive: true, force: true });
 });
 
@@ -72,11 +77,11 @@ test('what a killed process left open is taken over when it is old; its cut line
   await appendFile(join(directory, name), '{"id":"0190');
   const next = new ClickSpool(directory, 60_000);
   expect(await next.ready()).toEqual([]);
-  const long = new Date(Date.now() - 61_000);
+  const long = new Date(now - 61_000);
   await utimes(join(directory, name), long, long);
   expect(await readAll(next)).toHaveLength(2);
   // The killed one was only frozen: what it appends now goes to another file.
-  await new Promise((resolve) => setTimeout(resolve, 1_050));
+  now += 1_050;
   await killed.append([click()]);
   await killed.close();
   expect(await readAll(next)).toHaveLength(3);
