@@ -1,4 +1,4 @@
-import { closeSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -15,13 +15,7 @@ export function isProcessAlive(pid: number): boolean {
 
 /** The process that holds the lock file, or undefined when nobody does (no file, or its writer is dead). */
 export function lockHolder(path: string): number | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-  const pid = Number.parseInt(text, 10);
+  const pid = Number.parseInt(textOf(path) ?? '', 10);
   return isProcessAlive(pid) ? pid : undefined;
 }
 
@@ -36,34 +30,43 @@ export function tryLock(path: string): (() => void) | undefined {
       return () => rmSync(path, { force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (lockHolder(path) !== undefined || isJustBeingWritten(path)) return undefined;
+      if (lockHolder(path) !== undefined || textOf(path) === '') return undefined;
       removeDeadLock(path);
     }
   }
   return undefined;
 }
 
+/** Somebody died between taking this second lock and giving it back, which are a few microseconds apart. */
+const OLD_GUARD_MS = 10_000;
+
 /**
- * Moves the file away before it is removed: between our look at it and our removal another process may have replaced
- * it by its own, which then goes back.
+ * Removes a lock that is still a dead process's. One process at a time does so: between the look and the removal nobody
+ * else can have replaced it by a lock of a living one.
  */
 function removeDeadLock(path: string): void {
-  const aside = `${path}.${process.pid}`;
+  const guard = `${path}.removal`;
   try {
-    renameSync(path, aside);
-    if (lockHolder(aside) !== undefined || isJustBeingWritten(aside)) linkSync(aside, path);
+    closeSync(openSync(guard, 'wx', 0o600));
   } catch {
-    // Another process was faster.
+    const since = statSync(guard, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - since > OLD_GUARD_MS) rmSync(guard, { force: true });
+    return;
   }
-  rmSync(aside, { force: true });
+  try {
+    const text = textOf(path);
+    if (text && !isProcessAlive(Number.parseInt(text, 10))) rmSync(path, { force: true });
+  } finally {
+    rmSync(guard, { force: true });
+  }
 }
 
-/** An empty lock file belongs to a process between its open and its write. */
-function isJustBeingWritten(path: string): boolean {
+/** What is in the lock file; nothing while its process is between open and write, undefined where there is no file. */
+function textOf(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8') === '';
+    return readFileSync(path, 'utf8');
   } catch {
-    return false;
+    return undefined;
   }
 }
 

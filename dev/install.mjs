@@ -6,18 +6,7 @@
  * (a test run beside a demo): one installs, the others wait for it.
  */
 import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -90,8 +79,10 @@ export async function acquireLock(path, waitMs = WAIT_MS) {
       if (error.code !== 'EEXIST') throw error;
     }
     const holder = holderOf(path);
+    if (holder === 'absent') continue;
     if (holder === 'dead') {
       removeDeadLock(path);
+      await sleep(20);
       continue;
     }
     if (Date.now() > deadline) throw new Error(`Another installation (process ${holder}) holds ${path}.`);
@@ -106,7 +97,7 @@ function holderOf(path) {
   try {
     text = readFileSync(path, 'utf8');
   } catch {
-    return 'dead';
+    return 'absent';
   }
   // Empty: its writer is between open and write.
   if (text === '') return 'starting';
@@ -119,19 +110,26 @@ function holderOf(path) {
   }
 }
 
+/** Somebody died between taking this second lock and giving it back, which are a few microseconds apart. */
+const OLD_GUARD_MS = 10_000;
+
 /**
- * Moves the file away before it is removed: between our look at it and our removal another process may have replaced
- * it by its own, which then goes back.
+ * Removes a lock that is still a dead process's. One process at a time does so: between the look and the removal nobody
+ * else can have replaced it by a lock of a living one.
  */
 function removeDeadLock(path) {
-  const aside = `${path}.${process.pid}`;
+  const guard = `${path}.removal`;
   try {
-    renameSync(path, aside);
-    if (holderOf(aside) !== 'dead') linkSync(aside, path);
+    closeSync(openSync(guard, 'wx', 0o600));
   } catch {
-    // Another process was faster.
+    if (Date.now() - (modified(guard) ?? Date.now()) > OLD_GUARD_MS) rmSync(guard, { force: true });
+    return;
   }
-  rmSync(aside, { force: true });
+  try {
+    if (holderOf(path) === 'dead') rmSync(path, { force: true });
+  } finally {
+    rmSync(guard, { force: true });
+  }
 }
 
 /**
