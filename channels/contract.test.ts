@@ -57,7 +57,7 @@ function message(change: Partial<OutgoingMessage> & { attachment?: Buffer } = {}
   };
 }
 
-jest.setTimeout(30_000);
+jest.setTimeout(120_000);
 
 const servers: ScriptedHttpServer[] = [];
 const connectors: Connector[] = [];
@@ -331,7 +331,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
       return { ...rig.says('accepted', request), delayMs: 20 };
     };
     const all = Array.from({ length: 120 }, (_, index) => connector.send(message({ deliveryId: `d${index}` }), OPEN));
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await until('the first is under way', () => server.requests.length > 0);
     await connector.close(20_000);
     const kinds = new Set((await Promise.all(all)).map((outcome) => outcome.kind));
     expect(most).toBeLessThanOrEqual(2);
@@ -342,7 +342,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
   });
 
   test('a provider that fails is left alone for a while, then asked with one message', async () => {
-    const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1, pauseMs: 1_000 } });
+    const { server, connector } = await begin(rig, {}, { http: { maxConnections: 1, pauseMs: 2_000 } });
     server.reply = (request) => ({ ...rig.says('broken', request), delayMs: 200 });
     const first = connector.send(message(), OPEN);
     await until('it is under way', () => server.requests.length === 1);
@@ -351,7 +351,7 @@ describe.each(API_RIGS.map((rig) => [rig.name, rig] as const))('%s', (_name, rig
     expect(await waiting).toMatchObject({ kind: 'unavailable', cause: 'protocol' });
     expect(server.requests).toHaveLength(1);
     expect(connector.freePlaces()).toBe(0);
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await until('the pause is over', () => connector.freePlaces() > 0);
     expect(connector.freePlaces()).toBe(1);
     server.reply = (request) => rig.says('accepted', request);
     expect(await connector.send(message(), OPEN)).toMatchObject({ kind: 'accepted' });
@@ -384,7 +384,9 @@ describe('SMTP', () => {
   });
 
   async function relay(step?: Step, answer?: Answer, password = LOGIN.password) {
-    const ms = typeof answer === 'object' && 'silent' in answer ? 400 : 20_000;
+    const isSilent = typeof answer === 'object' && 'silent' in answer;
+    /** Short only where nothing comes: what does come may take a busy machine its time. */
+    const within = (awaited: Step) => (isSilent && step === awaited ? 400 : 20_000);
     const script = (context: { step: Step }) => (context.step === step ? answer : undefined);
     const server = await ScriptedSmtpServer.start({ login: LOGIN, script });
     relays.push(server);
@@ -395,7 +397,7 @@ describe('SMTP', () => {
         maxConnections: 1,
         reconnectMs: 30,
         credentials: { kind: 'password', username: LOGIN.username, password, mechanism: null },
-        timeouts: { connectMs: ms, greetingMs: ms, commandMs: ms, finalDotMs: ms },
+        timeouts: { connectMs: 20_000, greetingMs: within('greeting'), commandMs: 20_000, finalDotMs: within('dot') },
       }),
     );
     connectors.push(connector);
@@ -466,7 +468,8 @@ describe('Postmark batches', () => {
       else expect(outcome).toMatchObject({ kind: 'permanent', scope: index % 3 === 1 ? 'address' : 'sender' });
     }
     const sizes = server.requests.map((request) => JSON.parse(request.body.toString()).length);
-    expect(sizes).toEqual([50, 50, 20]);
+    // They are under way at once, and the smallest may be read first.
+    expect(sizes.sort((a, b) => b - a)).toEqual([50, 50, 20]);
   });
 
   test('leave out what was stopped while the connection was made', async () => {
