@@ -148,7 +148,7 @@ describe('a foreign workspace', () => {
       }
     }
     expect(wrong).toEqual([]);
-  }, 120_000);
+  });
 
   test('has nothing that could be reached under the path of one’s own', async () => {
     const wrong: string[] = [];
@@ -163,7 +163,7 @@ describe('a foreign workspace', () => {
       if (again.status >= 400) wrong.push(`${route.operationId} with an id of its own: ${again.status} ${again.text}`);
     }
     expect(wrong).toEqual([]);
-  }, 120_000);
+  });
 
   test('answers as one that does not exist', async () => {
     const token = own.workspace.tokens.owner;

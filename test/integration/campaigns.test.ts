@@ -204,7 +204,7 @@ describe('with Temporal down', () => {
     } finally {
       await alone.close();
     }
-  }, 60_000);
+  });
 });
 
 describe('drafting', () => {

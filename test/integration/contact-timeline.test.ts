@@ -74,7 +74,7 @@ test('a timeline holds submissions, consents, memberships, messages and engageme
   for (const limit of [1, 2, 5]) expect(await all(reader, limit)).toEqual(whole);
   const some = await timeline(reader, { kinds: 'consent,engagement' });
   expect(new Set(some.body.items.map((item: Item) => item.kind))).toEqual(new Set(['consent', 'engagement']));
-}, 60_000);
+});
 
 test('a timeline is of a contact of this workspace, and refuses what it does not know', async () => {
   const contact = await world.contact();

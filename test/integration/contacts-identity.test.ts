@@ -171,7 +171,7 @@ describe('upsert', () => {
       }),
       { numRuns: 15 },
     );
-  }, 60_000);
+  });
 
   it('makes a new contact for an external id whose contact is being erased', async () => {
     const external_ids = [crm(`erased-${counter}`)];
@@ -241,7 +241,7 @@ describe('upsert', () => {
     expect(answers.reduce((sum, { body }) => sum + body.created, 0)).toBe(200);
     const [row] = await many(api.db, sql`SELECT count(*) AS count FROM contacts WHERE workspace_id = ${workspace.id}`);
     expect(row).toEqual({ count: 200 });
-  }, 30_000);
+  });
 
   it('refuses what is no batch', async () => {
     for (const contacts of [
@@ -363,4 +363,4 @@ test('any history of imports, upserts, changes and merges is the fold of its sub
     }),
     { numRuns: 25 },
   );
-}, 120_000);
+});

@@ -5,7 +5,7 @@ let counter = 0;
 
 beforeAll(async () => {
   api = await startTestApi({ databaseName: 'contact lists', temporal: 'absent' });
-}, 60_000);
+});
 afterAll(() => api.close());
 
 const call = (method: string, path: string, request: TestRequest = {}, workspace: TestWorkspace = api.workspace) =>

@@ -19,7 +19,7 @@ beforeAll(async () => {
   ]) {
     expect((await call('post', FIELDS, { body })).status).toBe(201);
   }
-}, 60_000);
+});
 afterAll(() => api.close());
 
 const call = (method: string, path: string, request: TestRequest = {}) =>
@@ -273,12 +273,15 @@ describe('custom fields', () => {
 describe('search at 200,000 contacts', () => {
   it('reads by index, whatever the statistics say', async () => {
     const workspace = await api.createWorkspace('Large');
-    await api.db.query(
-      `INSERT INTO contacts (workspace_id, email, email_hash, first_name, last_name, created_at, updated_at)
-       SELECT $1, 'p' || md5(n::text) || '@x.example', '', 'First' || n % 5000, 'Last' || n % 7000, now(), now()
-       FROM generate_series(1, 200000) AS n`,
-      [workspace.id],
-    );
+    // In parts, so that none of the statements takes as long as one may.
+    for (let from = 1; from <= 200_000; from += 25_000) {
+      await api.db.query(
+        `INSERT INTO contacts (workspace_id, email, email_hash, first_name, last_name, created_at, updated_at)
+         SELECT $1, 'p' || md5(n::text) || '@x.example', '', 'First' || n % 5000, 'Last' || n % 7000, now(), now()
+         FROM generate_series($2::integer, $3::integer) AS n`,
+        [workspace.id, from, from + 24_999],
+      );
+    }
     const { rows: functions } = await api.db.query<{ body: string }>(
       `SELECT prosrc AS body FROM pg_proc WHERE proname = 'sally_search_contacts'`,
     );
@@ -308,5 +311,5 @@ describe('search at 200,000 contacts', () => {
       query: { search: 'first4999' },
     });
     expect(found.body.items).toHaveLength(40);
-  }, 60_000);
+  });
 });

@@ -362,4 +362,4 @@ test('the ledger is its model, whatever happens in whatever order', async () => 
     }),
     { numRuns: 150, endOnFailure: true, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
   );
-}, 110_000);
+});

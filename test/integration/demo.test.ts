@@ -82,7 +82,7 @@ it('does the main job twice on the same data, and each time the last line says t
   expect({ code: second.code, errors: second.errors }).toEqual({ code: 0, errors: '' });
   expect(JSON.parse(second.lines.at(-1) ?? '')).toMatchObject({ ok: true, confirmed: 3, balanced: true });
   expect(second.file?.workspaceId).toBe(first.file?.workspaceId);
-}, 180_000);
+}, 600_000);
 
 it('refuses every mail transport but its own inbox', async () => {
   const refused = await demo(['--once'], { SMTP_URL: 'smtp://relay.example:587' });

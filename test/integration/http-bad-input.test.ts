@@ -101,7 +101,7 @@ test('an unknown field, another type of content, broken and oversized JSON: a 4x
     )),
   ];
   expect(wrong).toEqual([]);
-}, 180_000);
+}, 300_000);
 
 test('no value of any field brings out a 500', async () => {
   const wrong = await complaints(
@@ -148,4 +148,4 @@ test('no parameter brings out a 500, and unknown ones are refused', async () => 
     (status) => status === 422,
   );
   expect([...wrong, ...refused]).toEqual([]);
-}, 180_000);
+}, 300_000);
