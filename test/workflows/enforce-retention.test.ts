@@ -6,6 +6,7 @@ import { CONTROL_TASK_QUEUE } from '../../domain/shared/task-queues';
 import { uuidv7 } from '../../platform/ids';
 import { one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
+import { noonToday, setClock } from '../support/sequence-world';
 import { temporalAddress, workflowBundle } from '../support/stack';
 
 let api: TestApi;
@@ -15,6 +16,8 @@ let running: Promise<void>;
 
 beforeAll(async () => {
   api = await startTestApi({ databaseName: 'retention' });
+  // Each workspace is done once a day, and this is one day.
+  await setClock(api, noonToday());
   connection = await NativeConnection.connect({ address: await temporalAddress() });
   worker = await Worker.create({
     connection,
@@ -24,7 +27,7 @@ beforeAll(async () => {
     activities: createRightsActivities({ ...api.deps, db: api.db }),
   });
   running = worker.run();
-}, 60_000);
+});
 
 afterAll(async () => {
   worker.shutdown();
@@ -103,7 +106,7 @@ test('what has been kept for its time goes, what is younger stays, and each work
     sql`SELECT details FROM workspace_jobs WHERE job = 'enforce-retention'`,
   );
   expect(job?.details).toEqual(audit?.new_values);
-}, 60_000);
+});
 
 test('a workspace chooses its periods, and an upload that a job waits for stays', async () => {
   const call = (method: string, body?: unknown, token = api.tokens.owner) =>
@@ -142,4 +145,4 @@ test('a workspace chooses its periods, and an upload that a job waits for stays'
   await nextDay();
   await enforce();
   expect(await count('uploads')).toBe(2);
-}, 60_000);
+});
