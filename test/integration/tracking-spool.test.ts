@@ -30,14 +30,14 @@ beforeAll(async () => {
   api.db.pool.on('error', () => {});
   spool = clickSpoolDirectory(api.deps);
   workspace = await consentWorkspace(api);
-}, 120_000);
+});
 
 afterAll(async () => {
   await api.close();
   await stopTestProcesses();
   await postgres.remove();
   await rm(directory, { recursive: true, force: true });
-}, 60_000);
+});
 
 async function message(): Promise<SentMessage & { click: string; pixel: string }> {
   const sent = await sentMessage(api, workspace.id, { urls: ['https://example.com/'] });

@@ -32,7 +32,7 @@ beforeAll(async () => {
     },
   });
   running = worker.run();
-}, 60_000);
+});
 
 afterAll(async () => {
   worker.shutdown();

@@ -35,7 +35,7 @@ beforeAll(async () => {
     await running;
     await connection.close();
   };
-}, 90_000);
+});
 beforeEach(async () => {
   world = await exampleWorld(api);
   await api.db.query(sql`UPDATE workspaces SET time_zone = 'Europe/Berlin' WHERE id = ${world.workspace.id}`);
@@ -68,7 +68,7 @@ test('enrolling a list plans it without waiting for the next tick, and wakes the
   expect(lane?.awake).toBe(true);
   const { workflowId } = laneWorkflow({ workspaceId: world.workspace.id, laneId: lane?.lane_id ?? '' });
   expect((await api.deps.temporal.workflow.getHandle(workflowId).describe()).status.name).toBe('RUNNING');
-}, 60_000);
+});
 
 test('the tick plans every workspace; another one plans nothing more; a failing one does not keep the others back', async () => {
   const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 5), [0]);
@@ -102,7 +102,7 @@ test('the tick plans every workspace; another one plans nothing more; a failing 
   expect(await planned(sequence)).toBe(3);
   expect((await job())?.ran_at.getTime()).toBeGreaterThan(before?.ran_at.getTime() ?? 0);
   await api.db.query(sql`UPDATE sequences SET status = 'PAUSED' WHERE id = ${brokenSequence}`);
-}, 60_000);
+});
 
 test('who asks while a plan runs gets another one after it', async () => {
   const start = planSequencesWorkflow(world.workspace.id);
@@ -111,4 +111,4 @@ test('who asks while a plan runs gets another one after it', async () => {
   expect(asked).toHaveLength(5);
   const { events } = await api.deps.temporal.workflow.getHandle(start.workflowId).fetchHistory();
   expect((events ?? []).length).toBeLessThan(60);
-}, 60_000);
+});

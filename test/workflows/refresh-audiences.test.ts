@@ -37,7 +37,7 @@ beforeAll(async () => {
     worker.shutdown();
     await running;
   };
-}, 60_000);
+});
 
 beforeEach(async () => {
   world = await exampleWorld(api);
