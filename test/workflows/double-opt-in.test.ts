@@ -54,7 +54,7 @@ beforeAll(async () => {
     worker.shutdown();
     await running;
   };
-}, 60_000);
+});
 
 beforeEach(async () => {
   workspace = await consentWorkspace(api);
@@ -259,6 +259,8 @@ describe('doubleOptIn', () => {
   test('a sign-up while Temporal is down is found by the watchdog’s query and then served', async () => {
     const { id } = await signUp(address(), withoutTemporal);
     await expect(run(id).describe()).rejects.toThrow();
+    // As if it had been this moment: on a busy machine it was some seconds ago.
+    await api.db.query(sql`UPDATE opt_in_requests SET updated_at = sally_now() WHERE id = ${id}`);
     expect(await dueOptInRequests(api.db)).not.toContainEqual({ workspaceId: workspace.id, requestId: id });
     await clock('1 minute');
     const due = await dueOptInRequests(api.db);
