@@ -33,6 +33,8 @@ export async function startCampaignWorker(api: TestApi): Promise<() => Promise<v
 
 /** From so many contacts on their table is analysed before anything refers to them. */
 const MANY = 1_000;
+/** More in one statement may take a slow machine longer than a statement may last. */
+const SLICE = 10_000;
 
 /** Inserts contacts `prefix0@gmail.com`, … with a granted consent each; their ids in order. */
 export async function addConsented(world: World, count: number, prefix = 'reader'): Promise<string[]> {
@@ -41,20 +43,29 @@ export async function addConsented(world: World, count: number, prefix = 'reader
     { length: count },
     (_, index) => `${prefix}${index}@${index % 2 ? 'gmail.com' : 'corp.example'}`,
   );
-  const rows = await many<{ id: string }>(
-    db,
-    sql`INSERT INTO contacts (workspace_id, email, email_hash, first_name)
-        SELECT ${workspace.id}, v.email, v.hash, 'Ada' FROM unnest(${emails}::text[],
-          ${emails.map((email) => api.deps.addressHasher.hash(email))}::bytea[]) AS v (email, hash)
-        RETURNING id`,
-  );
+  const ids: string[] = [];
+  for (const slice of slicesOf(emails)) {
+    const rows = await many<{ id: string }>(
+      db,
+      sql`INSERT INTO contacts (workspace_id, email, email_hash, first_name)
+          SELECT ${workspace.id}, v.email, v.hash, 'Ada' FROM unnest(${slice}::text[],
+            ${slice.map((email) => api.deps.addressHasher.hash(email))}::bytea[]) AS v (email, hash)
+          RETURNING id`,
+    );
+    ids.push(...rows.map(({ id }) => id));
+  }
   if (count >= MANY) await analyseContacts(api);
-  const ids = rows.map(({ id }) => id).sort();
-  await db.query(sql`
-    INSERT INTO consents (workspace_id, contact_id, purpose_id, status, granted_at, source)
-    SELECT ${workspace.id}, contact, p.id, 'granted', sally_now(), 'api'
-    FROM unnest(${ids}::uuid[]) AS contact, purposes p WHERE p.workspace_id = ${workspace.id} AND p.key = 'newsletter'`);
-  return ids;
+  for (const slice of slicesOf(ids)) {
+    await db.query(sql`
+      INSERT INTO consents (workspace_id, contact_id, purpose_id, status, granted_at, source)
+      SELECT ${workspace.id}, contact, p.id, 'granted', sally_now(), 'api'
+      FROM unnest(${slice}::uuid[]) AS contact, purposes p WHERE p.workspace_id = ${workspace.id} AND p.key = 'newsletter'`);
+  }
+  return ids.sort();
+}
+
+function slicesOf(list: string[]): string[][] {
+  return Array.from({ length: Math.ceil(list.length / SLICE) }, (_, n) => list.slice(n * SLICE, (n + 1) * SLICE));
 }
 
 /**
