@@ -24,7 +24,7 @@ let api: TestApi;
 let world: World;
 beforeAll(async () => {
   api = await startTestApi({ databaseName: 'sequences', env: { ALLOW_PRIVATE_SMTP: 'true' } });
-}, 60_000);
+});
 beforeEach(async () => {
   await setClock(api, '2027-01-18T00:05:00+01:00');
   world = await exampleWorld(api);
@@ -81,7 +81,7 @@ describe('the day’s plan', () => {
     await settlePlanned(world, sequence);
     await setClock(api, '2027-01-19T00:10:00+01:00');
     expect(await plan(world)).toMatchObject({ date: '2027-01-19', planned: 30, advanced: 90 });
-  }, 60_000);
+  });
 
   test('runs at once in two processes and plans everybody once', async () => {
     const mailboxes = await mailboxesOf(world, 2, 20);
@@ -95,7 +95,7 @@ describe('the day’s plan', () => {
       { reserved: 20, left: 0 },
       { reserved: 20, left: 0 },
     ]);
-  }, 60_000);
+  });
 });
 
 describe('an enrolment', () => {
@@ -108,7 +108,8 @@ describe('an enrolment', () => {
     expect(enrolled).toMatchObject({ enrolled: 1, workflow: null });
     const [first] = await rows(sequence);
     // The window is open: at once.
-    expect(Math.abs(Date.parse('2027-01-18T10:07:00+01:00') - (first?.not_before.getTime() ?? 0))).toBeLessThan(10_000);
+    const askedAt = Date.parse('2027-01-18T10:07:00+01:00');
+    expect(Math.abs(askedAt - (first?.not_before.getTime() ?? 0))).toBeLessThan(60_000);
     expect((await enrolments(sequence))[0]).toMatchObject({
       status: 'ACTIVE',
       step_number: 1,
@@ -131,7 +132,7 @@ describe('an enrolment', () => {
     expect(all.map((row) => row.step_key)).toEqual(['step-1', 'step-2', 'step-3']);
     expect(new Set(all.map((row) => row.mailbox_id)).size).toBe(1);
     expect((await enrolments(sequence))[0]).toMatchObject({ status: 'COMPLETED', step_number: 3, stop_reason: null });
-  }, 60_000);
+  });
 
   test('stops when a step fails, and waits while one is unconfirmed', async () => {
     const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30), [0, 1]);
@@ -149,7 +150,7 @@ describe('an enrolment', () => {
     const byContact = new Map((await enrolments(sequence)).map((one: { contact_id: string }) => [one.contact_id, one]));
     expect(byContact.get(fails)).toMatchObject({ status: 'FAILED', stop_reason: 'RETRIES_EXHAUSTED' });
     expect(byContact.get(holds)).toMatchObject({ status: 'ACTIVE', due_at: null, mail: { status: 'UNCONFIRMED' } });
-  }, 60_000);
+  });
 
   test('stops on bounce, unsubscribe, goal and by hand', async () => {
     const goal_audience_id = await world.audience();
@@ -187,7 +188,7 @@ describe('an enrolment', () => {
       [reached]: 'GOAL',
       [byHand]: 'MANUAL',
     });
-  }, 60_000);
+  });
 
   test('twice is no error and makes no second one; a contact in two sequences gets one mail a day', async () => {
     const mailboxes = await mailboxesOf(world, 2, 30);
@@ -202,7 +203,7 @@ describe('an enrolment', () => {
     await setClock(api, '2027-01-19T00:10:00+01:00');
     await plan(world);
     expect(await rows(two)).toHaveLength(1);
-  }, 60_000);
+  });
 
   test('may be begun again as the sequence says: never, or so many days after the end', async () => {
     const mailboxes = await mailboxesOf(world, 1, 30);
@@ -235,7 +236,7 @@ describe('an enrolment', () => {
     expect(await rows(later)).toHaveLength(4);
     const { body } = await world.call('GET', `/workspaces/{ws}/sequences/${later}`);
     expect(body).toMatchObject({ reenrol_after_days: 30, enrolments: { active: 2, completed: 2 } });
-  }, 60_000);
+  });
 
   test('that a failed mail has ended goes on when the mail is queued again by its sequence, in another slot', async () => {
     const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30), [0, 1]);
@@ -277,7 +278,7 @@ describe('an enrolment', () => {
     await settlePlanned(world, sequence);
     await setClock(api, '2027-01-20T00:10:00+01:00');
     expect(await plan(world)).toMatchObject({ advanced: 2, planned: 2 });
-  }, 60_000);
+  });
 
   test('waits for its consent', async () => {
     const sequence = await sequenceOf(world, await mailboxesOf(world, 1, 30));
@@ -287,7 +288,7 @@ describe('an enrolment', () => {
     await api.db.query(sql`INSERT INTO consents (workspace_id, contact_id, purpose_id, status, granted_at, source)
       SELECT ${world.workspace.id}, ${contact}, id, 'granted', sally_now(), 'api' FROM purposes WHERE workspace_id = ${world.workspace.id} AND key = 'newsletter'`);
     expect((await plan(world)).planned).toBe(1);
-  }, 60_000);
+  });
 });
 
 describe('planned mail', () => {
@@ -303,7 +304,7 @@ describe('planned mail', () => {
     expect(again).toHaveLength(2);
     expect(again.every((row) => row.mailbox_date === '2027-01-19')).toBe(true);
     expect(await schedule(mailbox)).toMatchObject({ reserved: 2, used: 0, left: 0 });
-  }, 60_000);
+  });
 
   test('beyond a lowered quota waits; so does that of a mailbox that is switched off', async () => {
     const [mailbox = ''] = await mailboxesOf(world, 1, 5);
@@ -325,7 +326,7 @@ describe('planned mail', () => {
     expect((await plan(world)).planned).toBe(4);
     expect((await world.call('PATCH', path, { is_active: false })).body).toMatchObject({ reserved: 0 });
     expect((await plan(world)).planned).toBe(0);
-  }, 60_000);
+  });
 
   test('keeps its mailbox from being deleted, and the mailbox its provider', async () => {
     const [mailbox = ''] = await mailboxesOf(world, 1, 5);
@@ -343,7 +344,7 @@ describe('planned mail', () => {
     await world.call('DELETE', `/workspaces/{ws}/sequences/${sequence}`);
     expect((await rows(sequence)).map((row) => row.status)).toEqual(['CANCELLED']);
     expect((await call('DELETE', path)).status).toBe(204);
-  }, 60_000);
+  });
 
   test('follows another window at once', async () => {
     const [mailbox = ''] = await mailboxesOf(world, 1, 5);
@@ -352,7 +353,7 @@ describe('planned mail', () => {
     await world.call('PATCH', `/workspaces/{ws}/sequences/${sequence}`, { send_window: { ...WINDOW, start: '13:00' } });
     await plan(world);
     expect((await rows(sequence)).map((row) => row.not_before.toISOString())).toEqual(['2027-01-18T12:00:00.000Z']);
-  }, 60_000);
+  });
 
   test('goes in its mailbox’s own window, in plan, schedule and forecast; a change of it gives other slots', async () => {
     const [own = '', plain = ''] = await mailboxesOf(world, 2, 4);
@@ -381,7 +382,7 @@ describe('planned mail', () => {
     await world.call('PATCH', path, { send_window: null });
     await plan(world);
     expect(await times(own)).toEqual(['08:00', '10:00', '12:00', '14:00']);
-  }, 60_000);
+  });
 
   test('goes in the contact’s window where its zone is known', async () => {
     const [mailbox = ''] = await mailboxesOf(world, 1, 5);
@@ -390,7 +391,7 @@ describe('planned mail', () => {
     await api.db.query(sql`UPDATE contacts SET time_zone = 'America/New_York' WHERE id = ${contact}`);
     await enrolIn(world, sequence, { contact_ids: [contact] });
     expect((await rows(sequence)).map((row) => row.not_before.toISOString())).toEqual(['2027-01-18T14:00:00.000Z']);
-  }, 60_000);
+  });
 });
 
 test('a quota that is used up before 60 % of its window has passed raises an alert, which ends with the day', async () => {
@@ -419,7 +420,7 @@ test('a quota that is used up before 60 % of its window has passed raises an ale
   await setClock(api, '2027-01-19T00:10:00+01:00');
   await plan(world);
   expect(await alerts()).toMatchObject([{ resolved_at: expect.any(Date) }]);
-}, 60_000);
+});
 
 test('the forecast is what then happens, day by day', async () => {
   const sequence = await sequenceOf(world, await mailboxesOf(world, 2, 7), [0, 2, 1]);
@@ -457,7 +458,7 @@ test('the forecast is what then happens, day by day', async () => {
   }
   expect(counts(before.parts)).toEqual(Object.fromEntries(happened));
   expect([...happened.values()].reduce((sum, mails) => sum + mails, 0)).toBe(75);
-}, 90_000);
+});
 
 describe('bad input', () => {
   const problem = async (method: string, path: string, body: unknown) => {
@@ -536,7 +537,7 @@ describe('bad input', () => {
       409,
       expect.stringContaining('Pause'),
     ]);
-  }, 60_000);
+  });
 
   test('an edit takes approvals back; a change of waits alone does not', async () => {
     const [mailbox = ''] = await mailboxesOf(world, 1, 5);
@@ -561,5 +562,5 @@ describe('bad input', () => {
     expect(await problem('POST', `${path}/activate`, undefined)).toEqual([409, expect.stringContaining('step 1, 2')]);
     await approveSteps(world, sequence);
     await world.call('POST', `${path}/activate`);
-  }, 60_000);
+  });
 });

@@ -40,7 +40,7 @@ beforeAll(async () => {
     worker.shutdown();
     await running;
   };
-}, 60_000);
+});
 
 afterAll(async () => {
   await stopWorker();
