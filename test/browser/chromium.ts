@@ -160,7 +160,7 @@ export class BrowserPage {
 
   /** Waits until a document is there whose address contains `part`, and which is not the one where `isOld` holds. */
   async loaded(part: string, isOld = 'false'): Promise<void> {
-    const end = Date.now() + 15_000;
+    const end = Date.now() + 90_000;
     for (;;) {
       const state = `(${isOld} ? 'old' : document.readyState) + " " + location.href`;
       const at = await this.evaluate(state).catch(() => '');

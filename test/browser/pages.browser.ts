@@ -84,7 +84,7 @@ async function unsubscribeLink(): Promise<string> {
 async function invitationLink(): Promise<string> {
   const made = await call('post', '/invitations', { email: `${crypto.randomUUID()}@people.example`, role: 'viewer' });
   const reference = { workspaceId: workspace.id, id: made.body.id };
-  return invitationUrl(api.deps.keyring, api.url, reference, new Date(Date.now() + 60_000));
+  return invitationUrl(api.deps.keyring, api.url, reference, new Date(Date.now() + 600_000));
 }
 
 async function newsletter(): Promise<string> {
@@ -111,7 +111,7 @@ async function gateLink(expired: boolean, policy: object = { conditions: [] }): 
         WHERE workspace_id = ${workspace.id} AND gate_id = ${made.body.id} RETURNING id, expires_at`,
   );
   if (!grant) throw new Error('nothing was granted');
-  const validUntil = new Date(Date.now() + 60_000);
+  const validUntil = new Date(Date.now() + 600_000);
   return gateUrl(api.deps.keyring, api.url, { workspaceId: workspace.id, grantId: grant.id }, validUntil);
 }
 
