@@ -26,7 +26,7 @@ test('nothing is lost, each lane keeps its order, and a waiting lane waits at mo
         expect(waiting.get(item.lane)?.shift()).toBe(item.n);
         for (const [lane, numbers] of waiting) {
           passedOver.set(lane, lane === item.lane || numbers.length === 0 ? 0 : (passedOver.get(lane) ?? 0) + 1);
-          expect(passedOver.get(lane)).toBeLessThanOrEqual(3);
+          expect(passedOver.get(lane)).toBeLessThanOrEqual(2);
         }
       };
       steps.forEach((lane, n) => {
@@ -43,6 +43,17 @@ test('nothing is lost, each lane keeps its order, and a waiting lane waits at mo
       take();
     }),
   );
+});
+
+test('a lane that always has one more item does not come before one that waits', () => {
+  const queue = new FairQueue<string>();
+  for (const item of ['c1', 'a1', 'c2']) queue.push(item.slice(0, 1), item);
+  expect([queue.shift(), queue.shift()]).toEqual(['c1', 'a1']);
+  queue.push('a', 'a2');
+  queue.push('b', 'b1');
+  expect(queue.shift()).toBe('c2');
+  queue.push('c', 'c3');
+  expect(queue.drain()).toEqual(['a2', 'b1', 'c3']);
 });
 
 test('what is taken out is gone, the rest keeps its order', () => {

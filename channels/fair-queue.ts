@@ -3,7 +3,7 @@
  * not stand in front of one opt-in mail.
  */
 export class FairQueue<Item> {
-  /** Lanes that hold something, in the order of their next turn. */
+  /** Lanes that hold something, in the order of their turns; the next one is at `turn`. */
   private readonly ring: Lane<Item>[] = [];
   private readonly lanes = new Map<string, Lane<Item>>();
   private turn = 0;
@@ -18,7 +18,10 @@ export class FairQueue<Item> {
     if (entry === undefined) {
       entry = { key: lane, items: [], head: 0 };
       this.lanes.set(lane, entry);
-      this.ring.push(entry);
+      // Behind all that wait, which is right before the next turn: else a lane of one item at a time would come again
+      // and again before the others.
+      this.ring.splice(this.turn, 0, entry);
+      this.turn++;
     }
     entry.items.push(item);
     this.count++;
