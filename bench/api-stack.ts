@@ -47,9 +47,9 @@ export class ApiStack {
     readonly workspaceId: string,
   ) {}
 
-  /** `profile`: the API writes a CPU profile to .sally/profiles when it ends. */
-  static async start(name: string, profile: boolean): Promise<ApiStack> {
-    const postgres = await durablePostgres();
+  /** `profile`: the API writes a CPU profile to .sally/profiles when it ends. `settings`: Postgres's. */
+  static async start(name: string, profile: boolean, settings?: Record<string, string>): Promise<ApiStack> {
+    const postgres = await durablePostgres(settings);
     const database = await postgres.database(name);
     const secrets = testSecrets();
     const db = new Database({ url: database.workerUrl, applicationName: 'bench', connections: 8 });

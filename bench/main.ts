@@ -12,7 +12,7 @@ import { benchUpsert } from './upsert';
 
 const USAGE = `Usage: npm run bench -- send|fairness|import|upsert|materialise|click|events|preferences|audiences|crash|pause [--size N]
 send also takes --latency MS, --window W, --group N, --connections N, --processes N, --rounds N, --dkim and --profile;
-crash: --size KILLS, --each KILLS of a campaign, --messages of it, --pace MESSAGES a second; events and preferences: --profile.`;
+crash: --size KILLS, --each KILLS of a campaign, --messages of it, --pace MESSAGES a second; events, preferences and upsert: --profile.`;
 
 function number(name: string): number | undefined {
   const index = process.argv.indexOf(`--${name}`);
@@ -51,7 +51,7 @@ async function main(name: string | undefined): Promise<void> {
     case 'import':
       return benchImport({ size });
     case 'upsert':
-      return benchUpsert({ size });
+      return benchUpsert({ size, profile });
     case 'materialise':
       return benchMaterialise({ size });
     case 'click':

@@ -69,6 +69,7 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
   async function drainOnce(input: DrainLaneInput, lane: LaneRow, signal: AbortSignal): Promise<DrainReport> {
     const { db } = deps;
     await touchLane(db, input.laneId);
+    process.directory.lookAgain(lane.workspaceId);
     const isCrowded = drains + lingering.count >= slots;
     const sliceMs = isCrowded ? SHORT_SLICE_MS : deps.config.DRAIN_SLICE_SECONDS * 1000;
     const drain = new LaneDrain(

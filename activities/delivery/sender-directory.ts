@@ -203,6 +203,13 @@ export class SenderDirectory {
     if (state) state.stateAt = Number.NEGATIVE_INFINITY;
   }
 
+  /** A drain begins: what woke its lane may be a change that is not among what is remembered. */
+  lookAgain(workspaceId: string): void {
+    const state = this.workspaces.get(workspaceId);
+    if (state) state.sendersAt = Number.NEGATIVE_INFINITY;
+    this.forget(workspaceId);
+  }
+
   /** Begins nothing more and waits for answers. */
   async close(graceMs: number): Promise<void> {
     await Promise.all([...this.connections.values()].map(({ connector }) => connector.close(graceMs)));

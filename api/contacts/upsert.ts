@@ -4,6 +4,7 @@ import {
   findByKeys,
   holdContacts,
   insertExternalIds,
+  lookUpOnly,
   ProfileConflict,
   writeProfiles,
 } from '../../db/contacts';
@@ -88,6 +89,7 @@ async function upsert(context: WorkspaceContext, rows: readonly Row[]): Promise<
   const read = rows.map((row) => readRow(row, definitions));
   const emails = [...new Set(read.flatMap(({ email }) => (email === null ? [] : [email])))];
   const keys: ExternalId[] = read.flatMap((row) => row.externalIds);
+  await lookUpOnly(tx);
   for (let attempt = 1; ; attempt++) {
     await tx.query('SAVEPOINT upsert');
     try {

@@ -1,6 +1,6 @@
 import type { ExternalId } from '../../domain/contacts';
-import { changed, many, type Queryable, sql } from '../../platform/postgres';
-import { ProfileConflict } from './write-profiles';
+import { many, type Queryable, sql } from '../../platform/postgres';
+import { isMeanwhile, ProfileConflict } from './conflict';
 
 export type OwnedExternalId = ExternalId & { contactId: string };
 
@@ -36,22 +36,24 @@ export async function externalIdsOf(
   return rows.map(({ kind, value, contact_id }) => ({ kind, value, contactId: contact_id }));
 }
 
-/** Gives external ids to contacts. Throws ProfileConflict when one has been taken meanwhile. */
+/** Gives external ids to contacts. Throws ProfileConflict when one has been taken meanwhile; the statement has failed then. */
 export async function insertExternalIds(
   tx: Queryable,
   workspaceId: string,
   externalIds: readonly OwnedExternalId[],
 ): Promise<void> {
   if (externalIds.length === 0) return;
-  const inserted = await changed(
-    tx,
-    sql`INSERT INTO contact_identities (workspace_id, kind, value, contact_id)
-        SELECT ${workspaceId}, kind, value, contact_id
-        FROM unnest(${externalIds.map(({ kind }) => kind)}::text[], ${externalIds.map(({ value }) => value)}::text[],
-          ${externalIds.map(({ contactId }) => contactId)}::uuid[]) AS n (kind, value, contact_id)
-        ORDER BY kind, value ON CONFLICT DO NOTHING`,
-  );
-  if (inserted !== externalIds.length) throw new ProfileConflict();
+  try {
+    // Without ON CONFLICT, which looks each row up before and confirms it after, for what hardly ever happens.
+    await tx.query(sql`
+      INSERT INTO contact_identities (workspace_id, kind, value, contact_id, created_at)
+      SELECT ${workspaceId}, n.kind, n.value, n.contact_id, (SELECT sally_now())
+      FROM unnest(${externalIds.map(({ kind }) => kind)}::text[], ${externalIds.map(({ value }) => value)}::text[],
+        ${externalIds.map(({ contactId }) => contactId)}::uuid[]) AS n (kind, value, contact_id)
+      ORDER BY n.kind, n.value`);
+  } catch (error) {
+    throw isMeanwhile(error) ? new ProfileConflict() : error;
+  }
 }
 
 /** Takes external ids from a contact. */

@@ -1,11 +1,13 @@
 import type { PoolClient } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { type Profile, type ProfileChanges, toSubmissionPayload } from '../../domain/contacts';
-import { changed, many, one, sql, sqlState } from '../../platform/postgres';
+import { changed, many, sql } from '../../platform/postgres';
 import { appendEvent } from '../events';
+import { isMeanwhile } from './conflict';
 import { type ContactRow, toProfile } from './contacts';
 import { copyBytes, copyCell, copyTextArray } from './copy-text';
-import { orderedIds } from './ordered-ids';
+import { lookUpOnly } from './look-up-only';
+import { type BatchClock, readClock } from './ordered-ids';
 
 /** Somebody else changed a contact of the batch between its reading and its writing: do the batch again. */
 export class ImportConflict extends Error {
@@ -22,21 +24,7 @@ export interface KnownContact {
   profile: Profile;
 }
 
-/**
- * A young table, the staging table and the list of addresses have no statistics, and a plan that reads all contacts of
- * the workspace looks cheap. What is left are look-ups by index, row by row. For the same reason the joins below take
- * the workspace from the list (OFFSET 0 hides that it is a constant): of a constant workspace the planner would expect
- * a two-hundredth of the contacts, and read them all for every row of the list.
- */
-const LOOK_UPS_ONLY = ['hashjoin', 'mergejoin', 'material', 'bitmapscan', 'seqscan']
-  .map((method) => `SET LOCAL enable_${method} = off`)
-  .join('; ');
-
-export interface BatchStart {
-  /** sally_now() of the batch, as text, so that no microsecond is lost. */
-  now: string;
-  /** Ids for contacts and submissions, in order. */
-  mintId: () => string;
+export interface BatchStart extends BatchClock {
   /** By normalised address. */
   known: Map<string, KnownContact>;
 }
@@ -51,7 +39,7 @@ export async function beginImportBatch(
   emails: readonly string[],
   lock: boolean,
 ): Promise<BatchStart> {
-  await tx.query(LOOK_UPS_ONLY);
+  await lookUpOnly(tx);
   // No normalised address holds a line break, and one text is much cheaper to bind than an array.
   const look = sql`SELECT c.id, c.email, c.first_name, c.last_name, c.locale, c.time_zone, c.tags, c.fields, c.version
     FROM (SELECT ${workspaceId}::uuid AS workspace_id, email
@@ -62,15 +50,11 @@ export async function beginImportBatch(
     lock ? sql`${look} ORDER BY c.id FOR UPDATE OF c` : look,
   );
   // After the look: ids minted from this moment are greater than those of every change that was seen.
-  const clock = await one<{ now: string; micros: number }>(
-    tx,
-    sql`SELECT sally_now()::text AS now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros`,
-  );
-  if (!clock) throw new Error('the clock did not answer');
+  const clock = await readClock(tx);
   const known = new Map(
     rows.map((row) => [row.email, { id: row.id, version: row.version, profile: toProfile(row) }] as const),
   );
-  return { now: clock.now, mintId: orderedIds(clock.micros), known };
+  return { ...clock, known };
 }
 
 /** One change by one row of the file. */
@@ -133,7 +117,7 @@ export async function writeImportBatch(
       if (updated !== updates) throw new ImportConflict();
     }
   } catch (error) {
-    throw isConflict(error) ? new ImportConflict() : error;
+    throw isMeanwhile(error) ? new ImportConflict() : error;
   }
   await tx.query(sql`
     INSERT INTO submissions (workspace_id, id, contact_id, origin, origin_id, origin_row, payload, created_at)
@@ -179,11 +163,6 @@ function copyContact({ kind, version, newVersion, email, emailHash, profile }: S
     `\t${copyCell(profile.firstName ?? '')}\t${copyCell(profile.lastName ?? '')}\t${copyCell(profile.locale)}` +
     `\t${copyCell(profile.timeZone)}\t${copyTextArray(profile.tags)}\t${copyCell(fields)}`
   );
-}
-
-/** A contact with one of the addresses was made meanwhile (23505), or two imports met (40P01, 40001). */
-function isConflict(error: unknown): boolean {
-  return ['23505', '40P01', '40001'].includes(sqlState(error) ?? '');
 }
 
 /** A contact of the batch and the first row that named it. */

@@ -1,4 +1,5 @@
 /** Contacts, custom fields, submissions, uploads and imports as stored. */
+export * from './conflict';
 export * from './contact-jobs';
 export * from './contacts';
 export * from './field-definitions';
@@ -8,6 +9,7 @@ export * from './import-batch';
 export * from './import-dry-run';
 export * from './import-jobs';
 export * from './import-rejections';
+export * from './look-up-only';
 export * from './merge';
 export * from './rebuild';
 export * from './save';

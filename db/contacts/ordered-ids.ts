@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { one, type Queryable, sql } from '../../platform/postgres';
 
 /** Steps per millisecond of the 12 bits behind the time (RFC 9562, section 6.2, method 3). */
 const STEPS = 4096;
@@ -29,4 +30,21 @@ export function orderedIds(micros: number): () => string {
     const variant = '89ab'[Number.parseInt(random.charAt(0), 16) & 3];
     return `${time.slice(0, 8)}-${time.slice(8)}-7${low}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
   };
+}
+
+/** Postgres's clock for the rows of a batch. */
+export interface BatchClock {
+  /** sally_now(), as text, so that no microsecond is lost. */
+  now: string;
+  /** Ids in order, greater than all that were minted before. */
+  mintId: () => string;
+}
+
+export async function readClock(tx: Queryable): Promise<BatchClock> {
+  const clock = await one<{ now: string; micros: number }>(
+    tx,
+    sql`SELECT sally_now()::text AS now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros`,
+  );
+  if (!clock) throw new Error('the clock did not answer');
+  return { now: clock.now, mintId: orderedIds(clock.micros) };
 }
