@@ -51,7 +51,7 @@ const environment = z.object({
     .max(10_000)
     .default(128)
     .describe('W: most messages of one process whose outcome may be unknown after a kill'),
-  DELIVERY_GROUP_SIZE: z.coerce.number().int().min(1).max(1_000).default(32).describe('Most messages of one claim'),
+  DELIVERY_GROUP_SIZE: z.coerce.number().int().min(1).max(1_000).default(64).describe('Most messages of one claim'),
   DELIVERY_SLOTS: z.coerce
     .number()
     .int()

@@ -1,4 +1,5 @@
 import { Pool, type PoolClient, type QueryResult, type QueryResultRow, types } from 'pg';
+import { GatheringSocket } from './gathering-socket';
 import { isUuid } from './ids';
 
 // bigint and count(*) come as text by default; Sally's counts stay far below 2^53.
@@ -118,6 +119,7 @@ export class Database implements Queryable {
     this.pipelined = options.pipeline ?? false;
     this.pool = new Pool({
       pipeline: this.pipelined,
+      ...(this.pipelined && { stream: () => new GatheringSocket() }),
       connectionString: options.url,
       application_name: options.applicationName,
       max: options.connections,

@@ -23,6 +23,8 @@ const PLACE_MS = 3;
 const LINGER_MS = 2_000;
 /** Claims of one drain whose COMMIT may be under way at once. */
 const CLAIMS_AT_ONCE = 3;
+/** Messages rendered before answers of Postgres and of mail servers have their turn: what waits for those is in the window. */
+const RENDERED_AT_ONCE = 8;
 /** How long rows whose way is closed are left alone at most while others of their stream go on. */
 const ASIDE_MS = 2_000;
 
@@ -235,7 +237,7 @@ export class LaneDrain {
     return taken;
   }
 
-  private prepare(rows: DueRow[], route: ChosenRoute): Promise<Candidate[]> {
+  private async prepare(rows: DueRow[], route: ChosenRoute): Promise<Candidate[]> {
     const form = {
       lane: this.lane.laneId,
       eightBitMime: route.connector.offers()?.eightBitMime ?? false,
@@ -244,14 +246,17 @@ export class LaneDrain {
     const signedBy =
       form.signer && route.sender.kind === 'provider' ? `${route.sender.providerId} ${route.sender.version}` : '';
     const formKey = `${route.from?.email ?? ''} ${form.eightBitMime} ${signedBy}`;
-    return Promise.all(
-      rows.map((row) =>
-        this.buffer.candidate(row, formKey, async () => {
-          const content = await this.process.contents.load(row.workspace_id, row.message_id, row.mailbox ?? route.from);
-          return this.process.contents.prepare(row, content, form);
-        }),
-      ),
-    );
+    const render = (row: DueRow): Promise<Candidate> =>
+      this.buffer.candidate(row, formKey, async () => {
+        const content = await this.process.contents.load(row.workspace_id, row.message_id, row.mailbox ?? route.from);
+        return this.process.contents.prepare(row, content, form);
+      });
+    const candidates: Candidate[] = [];
+    for (let from = 0; from < rows.length; from += RENDERED_AT_ONCE) {
+      if (from > 0) await turn();
+      candidates.push(...(await Promise.all(rows.slice(from, from + RENDERED_AT_ONCE).map(render))));
+    }
+    return candidates;
   }
 
   private async claim(batch: Batch, route: ChosenRoute, candidates: Candidate[], places: number): Promise<void> {
@@ -302,6 +307,11 @@ export class LaneDrain {
   private isBlockedForLong(): boolean {
     return Number.isFinite(this.blockedUntil) && this.blockedUntil - performance.now() > LINGER_MS && this.buffer.empty;
   }
+}
+
+/** Lets everything else that is ready have its turn. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function pause(ms: number): Promise<void> {

@@ -130,14 +130,14 @@ export async function settleRows(db: Database, processId: string, rows: RowSettl
 
 /**
  * The same for a batch of acceptances, which is what nearly every batch is: rows, groups and counters in one statement
- * and one commit.
+ * and one commit. The clock is read once: sally_now() cannot be inlined, and a call for each row costs a fifth of the row.
  */
 async function settleAccepted(db: Database, processId: string, rows: RowSettlement[]): Promise<SettleResult> {
   const { rows: settled } = await db.query<{ id: string }>({
     name: 'settle-accepted',
     text: `
       WITH sent AS (
-        UPDATE deliveries d SET status = 'SENT', reason = NULL, data_drops = 0, sent_at = sally_now(),
+        UPDATE deliveries d SET status = 'SENT', reason = NULL, data_drops = 0, sent_at = (SELECT sally_now()),
           provider_message_id = coalesce(v.provider_message_id, d.provider_message_id),
           rfc_message_id = coalesce(v.rfc_message_id, d.rfc_message_id)
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $7::text[])
