@@ -123,6 +123,7 @@ export class LaneDrain {
         workspaceId: lane.workspaceId,
         providerId: route.sender.providerId,
         routeId: route.routeId,
+        ip: route.ip,
       }))
     ) {
       process.directory.forget(lane.workspaceId);

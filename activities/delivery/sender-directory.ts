@@ -12,7 +12,7 @@ import {
   resolveUnalignedAlert,
   zoneAndUnaligned,
 } from '../../db/senders';
-import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
+import { BreakerWatch, type BreakerWay, breakerBinds, type CapacityLimit, type Throttle } from '../../domain/delivery';
 import {
   INSTALLATION_PROVIDER_ID,
   type PermittedSender,
@@ -38,9 +38,8 @@ const STATE_MS = 500;
 const TRIP_MS = 100;
 
 /** What one message takes: a sender, its route for the From address, and its connections in this process. */
-export interface ChosenRoute {
+export interface ChosenRoute extends BreakerWay {
   sender: Sender;
-  fromEmail: string;
   /** Who the message says it is from, in the place of its own From; null = that. */
   from: PermittedSender | null;
   routeId: string;
@@ -131,7 +130,8 @@ export class SenderDirectory {
 
   /** A way with its connections in this process and its route's id. */
   async open(way: Way, reason: string, probe: boolean): Promise<ChosenRoute> {
-    const { sender, fromEmail, from, ipId, caps } = way;
+    const { sender, fromEmail, from, ip, caps } = way;
+    const ipId = ip?.id ?? null;
     const key = `${sender.workspaceId} ${sender.providerId} ${fromEmail} ${ipId ?? ''}`;
     let routeId = this.routes.get(key);
     if (!routeId) {
@@ -141,17 +141,17 @@ export class SenderDirectory {
     const { watch, window } = this.watch(sender);
     const connector = this.connect(sender, ipId);
     const rateLimit = this.rateLimit(sender);
-    return { sender, fromEmail, from, routeId, reason, connector, watch, window, probe, rateLimit, caps };
+    return { sender, fromEmail, ip, from, routeId, reason, connector, watch, window, probe, rateLimit, caps };
   }
 
-  private wayState(breakers: readonly BreakerRow[], { sender, fromEmail, caps }: Way, now: number): WayState {
-    const { providerId } = sender;
-    const usedUpUntil = Math.max(0, ...caps.map((cap) => this.exhausted.get(capKey(cap)) ?? 0));
+  private wayState(breakers: readonly BreakerRow[], way: Way, now: number): WayState {
+    const { providerId } = way.sender;
+    const usedUpUntil = Math.max(0, ...way.caps.map((cap) => this.exhausted.get(capKey(cap)) ?? 0));
     if (usedUpUntil > now) return { blocked: { cause: 'CAPACITY', until: usedUpUntil }, probe: false };
-    if (this.watched.get(providerId)?.watch.holdsBack(fromEmail)) {
+    if (this.watched.get(providerId)?.watch.holdsBack(way)) {
       return { blocked: { cause: 'BREAKER_OPEN', until: now + TRIP_MS }, probe: false };
     }
-    const probeInMs = probeIn(breakers, providerId, fromEmail);
+    const probeInMs = probeIn(breakers, way);
     if (probeInMs === null || probeInMs === 0) return { blocked: null, probe: probeInMs === 0 };
     return { blocked: { cause: 'BREAKER_OPEN', until: now + probeInMs }, probe: false };
   }
@@ -307,11 +307,9 @@ export class SenderDirectory {
   }
 }
 
-/** When the breakers of a provider and of this sender at it may be probed, in milliseconds; null = both are closed. */
-function probeIn(breakers: readonly BreakerRow[], providerId: string, fromEmail: string): number | null {
-  const open = breakers.filter(
-    (breaker) => breaker.providerId === providerId && (breaker.fromEmail === null || breaker.fromEmail === fromEmail),
-  );
+/** When all breakers that bind a way may be probed, in milliseconds; null = they are closed. */
+function probeIn(breakers: readonly BreakerRow[], way: Way): number | null {
+  const open = breakers.filter((row) => row.providerId === way.sender.providerId && breakerBinds(row, way));
   return open.length === 0 ? null : Math.max(...open.map((breaker) => breaker.probeInMs));
 }
 

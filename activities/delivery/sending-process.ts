@@ -141,9 +141,7 @@ export class SendingProcess {
   private gate(context: ClaimContext, slot: Slot | null): SendGate {
     return {
       mayBegin: () =>
-        !this.closing &&
-        !context.route.watch.holdsBack(context.route.fromEmail) &&
-        this.stopped.mayBegin(context.streamId),
+        !this.closing && !context.route.watch.holdsBack(context.route) && this.stopped.mayBegin(context.streamId),
       ...(slot && { isOnTime: () => performance.now() <= slot.until }),
       mayWrite: () => this.lease.processId === context.processId && this.lease.holds(),
     };
