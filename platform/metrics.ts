@@ -55,11 +55,11 @@ export const oldestDue = new Gauge({
   registers,
 });
 
-/** 0 closed, 1 half open, 2 open; by provider and, for the breaker of a sender at it, identity. */
+/** 0 closed, 1 half open, 2 open; by provider and, for the breaker of a sender or an IP at it, identity or dedicated IP. */
 export const breakerState = new Gauge({
   name: 'sally_breaker_state',
-  help: 'Circuit breaker of a provider or of a sender at it: 0 closed, 1 half open, 2 open',
-  labelNames: ['provider_id', 'identity_id'],
+  help: 'Circuit breaker of a provider, or of a sender or dedicated IP at it: 0 closed, 1 half open, 2 open',
+  labelNames: ['provider_id', 'identity_id', 'dedicated_ip_id'],
   registers,
 });
 

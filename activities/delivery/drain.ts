@@ -125,6 +125,7 @@ export class LaneDrain {
         workspaceId: lane.workspaceId,
         providerId: route.sender.providerId,
         routeId: route.routeId,
+        ip: route.ip,
       }))
     ) {
       process.directory.forget(lane.workspaceId);

@@ -14,8 +14,9 @@ export async function setGauges(db: Database): Promise<void> {
     oldestDue.set({ lane: lane.kind }, lane.oldestDueSeconds);
   }
   breakerState.reset();
-  for (const { providerId, identityId, state } of await breakerGauges(db)) {
-    breakerState.set({ provider_id: providerId, identity_id: identityId ?? '' }, state);
+  for (const { providerId, identityId, ipId, state } of await breakerGauges(db)) {
+    const labels = { provider_id: providerId, identity_id: identityId ?? '', dedicated_ip_id: ipId ?? '' };
+    breakerState.set(labels, state);
   }
   const mailboxes = await mailboxGauges(db);
   mailboxMails.reset();

@@ -20,8 +20,8 @@ const RAISE_EVERY = 10;
 
 const UNAVAILABLE = { authentication: 'AUTHENTICATION', tls: 'TLS', connect: 'CONNECT', protocol: 'PROTOCOL' } as const;
 
-function breakerRouteOf({ sender, routeId }: ChosenRoute): BreakerRoute {
-  return { workspaceId: sender.workspaceId, providerId: sender.providerId, routeId };
+function breakerRouteOf({ sender, routeId, ip }: ChosenRoute): BreakerRoute {
+  return { workspaceId: sender.workspaceId, providerId: sender.providerId, routeId, ip };
 }
 
 /** What an outcome means beyond its own row: breaker, throttle, suppression. */
@@ -38,7 +38,7 @@ export class OutcomeEffects {
   /** Called once per outcome. Failing to record an effect is logged and never touches the row's settlement. */
   observe(claimed: Claimed, route: ChosenRoute, outcome: SendOutcome, settlement: Settlement): void {
     const work: Promise<void>[] = [];
-    const trip = route.watch.observe(claimed.row.id, outcome, route.fromEmail);
+    const trip = route.watch.observe(claimed.row.id, outcome, route);
     if (settlement.suppress) work.push(this.afterEarlier(route, () => this.suppress(claimed, route, outcome)));
     // "Later" until the last try: one soft bounce of this address.
     if (outcome.kind === 'transient' && settlement.status === 'FAILED') {
@@ -131,7 +131,7 @@ export class OutcomeEffects {
     } finally {
       // The row is read again before the next choice, so that nothing slips through between the two.
       this.directory.forget(workspaceId);
-      route.watch.stored(trip, route.fromEmail);
+      route.watch.stored(trip, route);
     }
   }
 

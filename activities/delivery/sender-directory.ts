@@ -12,7 +12,7 @@ import {
   resolveUnalignedAlert,
   zoneAndUnaligned,
 } from '../../db/senders';
-import { BreakerWatch, type CapacityLimit, type Throttle } from '../../domain/delivery';
+import { BreakerWatch, type BreakerWay, breakerBinds, type CapacityLimit, type Throttle } from '../../domain/delivery';
 import {
   INSTALLATION_PROVIDER_ID,
   type PermittedSender,
@@ -29,6 +29,7 @@ import type { ActivityDependencies } from '../dependencies';
 import { createSenderConnector, installationSmtp } from '../senders';
 import { MxGroups } from './mx-groups';
 import { RoutePlan, type WayState } from './route-plan';
+import { UsedUpLimits } from './used-up-limits';
 import { Window } from './window';
 
 /** How long senders, breakers and throttles may be remembered; every claim is bound by the capacity rows anyway. */
@@ -38,9 +39,8 @@ const STATE_MS = 500;
 const TRIP_MS = 100;
 
 /** What one message takes: a sender, its route for the From address, and its connections in this process. */
-export interface ChosenRoute {
+export interface ChosenRoute extends BreakerWay {
   sender: Sender;
-  fromEmail: string;
   /** Who the message says it is from, in the place of its own From; null = that. */
   from: PermittedSender | null;
   routeId: string;
@@ -92,13 +92,13 @@ export class SenderDirectory {
   /** By provider and, where it has dedicated IPs, by IP. */
   private readonly connections = new Map<string, Connected>();
   private readonly routes = new Map<string, string>();
-  /** Caps that are used up (a raised limit is another one), until when (monotonic) not to ask. */
-  private readonly exhausted = new Map<string, number>();
+  readonly usedUp: UsedUpLimits;
   private readonly hasInstallationSender: boolean;
   private readonly mxGroups: MxGroups;
 
   constructor(private readonly deps: ActivityDependencies) {
     this.hasInstallationSender = installationSmtp(deps.config) !== null;
+    this.usedUp = new UsedUpLimits(deps.db);
     this.mxGroups = new MxGroups(deps.db, deps.log, deps.config.DNS_SERVERS);
   }
 
@@ -131,7 +131,8 @@ export class SenderDirectory {
 
   /** A way with its connections in this process and its route's id. */
   async open(way: Way, reason: string, probe: boolean): Promise<ChosenRoute> {
-    const { sender, fromEmail, from, ipId, caps } = way;
+    const { sender, fromEmail, from, ip, caps } = way;
+    const ipId = ip?.id ?? null;
     const key = `${sender.workspaceId} ${sender.providerId} ${fromEmail} ${ipId ?? ''}`;
     let routeId = this.routes.get(key);
     if (!routeId) {
@@ -141,17 +142,17 @@ export class SenderDirectory {
     const { watch, window } = this.watch(sender);
     const connector = this.connect(sender, ipId);
     const rateLimit = this.rateLimit(sender);
-    return { sender, fromEmail, from, routeId, reason, connector, watch, window, probe, rateLimit, caps };
+    return { sender, fromEmail, ip, from, routeId, reason, connector, watch, window, probe, rateLimit, caps };
   }
 
-  private wayState(breakers: readonly BreakerRow[], { sender, fromEmail, caps }: Way, now: number): WayState {
-    const { providerId } = sender;
-    const usedUpUntil = Math.max(0, ...caps.map((cap) => this.exhausted.get(capKey(cap)) ?? 0));
+  private wayState(breakers: readonly BreakerRow[], way: Way, now: number): WayState {
+    const { providerId } = way.sender;
+    const usedUpUntil = this.usedUp.until(way.caps);
     if (usedUpUntil > now) return { blocked: { cause: 'CAPACITY', until: usedUpUntil }, probe: false };
-    if (this.watched.get(providerId)?.watch.holdsBack(fromEmail)) {
+    if (this.watched.get(providerId)?.watch.holdsBack(way)) {
       return { blocked: { cause: 'BREAKER_OPEN', until: now + TRIP_MS }, probe: false };
     }
-    const probeInMs = probeIn(breakers, providerId, fromEmail);
+    const probeInMs = probeIn(breakers, way);
     if (probeInMs === null || probeInMs === 0) return { blocked: null, probe: probeInMs === 0 };
     return { blocked: { cause: 'BREAKER_OPEN', until: now + probeInMs }, probe: false };
   }
@@ -175,10 +176,11 @@ export class SenderDirectory {
     return this.workspaces.get(workspaceId)?.zone ?? 'UTC';
   }
 
-  /** A cap of a route is used up; looked at again at midnight, or in a minute, since units may come back. */
+  /** A cap of a route is used up; tried again at midnight, in a minute, or when it is seen to have units again. */
   exhaust(route: ChosenRoute, limit: CapacityLimit, now: Date): void {
-    const untilMidnight = nextLocalMidnight(this.zone(route.sender.workspaceId), now).getTime() - now.getTime();
-    this.exhausted.set(capKey(limit), performance.now() + Math.min(untilMidnight, 60_000));
+    const { workspaceId } = route.sender;
+    const untilMidnight = nextLocalMidnight(this.zone(workspaceId), now).getTime() - now.getTime();
+    this.usedUp.note(workspaceId, limit, untilMidnight);
   }
 
   /** What the plan says about alignment: one alert while mail waits for want of it, resolved when it goes on. */
@@ -298,6 +300,7 @@ export class SenderDirectory {
       const [breakers, throttles] = await Promise.all([
         openBreakers(this.deps.db, workspaceId),
         loadThrottles(this.deps.db, workspaceId, now),
+        this.usedUp.lookAgain(workspaceId),
       ]);
       state.breakers = breakers;
       state.throttles = throttles;
@@ -307,17 +310,10 @@ export class SenderDirectory {
   }
 }
 
-/** When the breakers of a provider and of this sender at it may be probed, in milliseconds; null = both are closed. */
-function probeIn(breakers: readonly BreakerRow[], providerId: string, fromEmail: string): number | null {
-  const open = breakers.filter(
-    (breaker) => breaker.providerId === providerId && (breaker.fromEmail === null || breaker.fromEmail === fromEmail),
-  );
+/** When all breakers that bind a way may be probed, in milliseconds; null = they are closed. */
+function probeIn(breakers: readonly BreakerRow[], way: Way): number | null {
+  const open = breakers.filter((row) => row.providerId === way.sender.providerId && breakerBinds(row, way));
   return open.length === 0 ? null : Math.max(...open.map((breaker) => breaker.probeInMs));
-}
-
-/** A cap as it is now: one that was raised is another. */
-function capKey({ kind, resourceId, limit }: CapacityLimit): string {
-  return `${kind} ${resourceId} ${limit}`;
 }
 
 const throughIpVersions = new WeakMap<Sender, string>();

@@ -8,6 +8,7 @@ import type { ActivityDependencies } from '../dependencies';
 import type { Claim, Claimed } from './claim-group';
 import { reachFailpoint } from './failpoint';
 import { FinishedStreams } from './finished-streams';
+import { FreedLimits } from './freed-limits';
 import { Lease } from './lease';
 import { MessageContents } from './message-content';
 import { OutcomeEffects } from './outcomes';
@@ -40,6 +41,7 @@ export class SendingProcess {
   readonly lease: Lease;
   readonly databaseClock = new DatabaseClock();
   private readonly finished: FinishedStreams;
+  private readonly freed: FreedLimits;
   private readonly settler: Settler;
   private readonly effects: OutcomeEffects;
   private readonly sandbox = createContentSandbox();
@@ -54,6 +56,7 @@ export class SendingProcess {
     this.contents = new MessageContents(deps, this.sandbox);
     this.stopped = new StoppedStreams(db, log);
     this.finished = new FinishedStreams(deps);
+    this.freed = new FreedLimits(deps, this.directory.usedUp);
     this.settler = new Settler(db, log);
     this.effects = new OutcomeEffects(deps, this.directory);
     this.lease = new Lease(
@@ -121,6 +124,7 @@ export class SendingProcess {
     this.lease.stop();
     this.stopped.close();
     this.finished.close();
+    this.freed.close();
     await releaseProcess(this.deps.db, this.lease.processId);
     await this.sandbox.close();
   }
@@ -141,9 +145,7 @@ export class SendingProcess {
   private gate(context: ClaimContext, slot: Slot | null): SendGate {
     return {
       mayBegin: () =>
-        !this.closing &&
-        !context.route.watch.holdsBack(context.route.fromEmail) &&
-        this.stopped.mayBegin(context.streamId),
+        !this.closing && !context.route.watch.holdsBack(context.route) && this.stopped.mayBegin(context.streamId),
       ...(slot && { isOnTime: () => performance.now() <= slot.until }),
       mayWrite: () => this.lease.processId === context.processId && this.lease.holds(),
     };
@@ -191,6 +193,7 @@ export class SendingProcess {
       context.route.window?.give(1);
       this.stopped.release(context.streamId);
       this.finished.release(context.streamId);
+      if (settlement.status === 'QUEUED') this.freed.returned(context.workspaceId, claim.units);
       this.release(claim.claimId);
     });
   }

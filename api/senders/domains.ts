@@ -1,13 +1,77 @@
-import { findDomain, insertDomain, listDomains, missingProviders } from '../../db/senders';
+import {
+  clearDefaultDomain,
+  type DomainRow,
+  type DomainValues,
+  findDomain,
+  insertDomain,
+  listDomains,
+  lockDomain,
+  missingProviders,
+  updateDomain,
+} from '../../db/senders';
+import { NO_DNS_RECORDS } from '../../domain/senders';
 import { violatedConstraint } from '../../platform/postgres';
-import { Problem } from '../http/problem';
+import { notFound, Problem } from '../http/problem';
 import { defineRoute, type WorkspaceContext } from '../http/route';
-import { cutPage, decodeIdCursor, pageOf, pageQuery } from '../http/schemas';
-import { domainDocument, newDomain, showDomain } from './object-schemas';
+import { cutPage, decodeIdCursor, pageOf, pageQuery, problemDocument, type z } from '../http/schemas';
+import { domainChange, domainDocument, domainParams, newDomain, showDomain } from './domain-schemas';
 import { wakeWaitingMail } from './providers';
 
 const BASE = '/workspaces/{ws}/email-infrastructure/domains';
+const ONE = `${BASE}/{domain_id}`;
 const TAG = 'Senders';
+
+async function requireDomain(context: WorkspaceContext, wanted: string): Promise<DomainRow> {
+  const row = await findDomain(context.tx, context.workspaceId, wanted);
+  if (!row) throw notFound('sending domain');
+  return row;
+}
+
+async function requireLocked(context: WorkspaceContext, wanted: string, ifMatch: number | null): Promise<DomainRow> {
+  await lockDomain(context.tx, context.workspaceId, wanted);
+  const row = await requireDomain(context, wanted);
+  if (ifMatch !== null && ifMatch !== row.version) {
+    throw new Problem('version-mismatch', `The domain is at version ${row.version}. Read it again, then change it.`);
+  }
+  return row;
+}
+
+async function takeDefault(context: WorkspaceContext): Promise<void> {
+  const former = await clearDefaultDomain(context.tx, context.workspaceId);
+  if (former === null) return;
+  const change = { old: { is_default: true }, new: { is_default: false } };
+  await context.audit({ action: 'sending-domain.update', entityType: 'sending-domain', entityId: former, ...change });
+}
+
+const NEW: DomainValues = {
+  ...{ status: 'PENDING', dns_records: NO_DNS_RECORDS, daily_limit: null, providers: [] },
+  ...{ default_from_name: '', default_reply_to: null, is_default: false },
+};
+
+/** What a domain is after a change; what is absent stays. */
+function changed(old: DomainValues, body: z.output<typeof domainChange>): DomainValues {
+  const { status, dns_records, daily_limit, default_from_name, default_reply_to, is_default, providers } = body;
+  return {
+    status: status ?? old.status,
+    dns_records: { ...old.dns_records, ...dns_records },
+    daily_limit: daily_limit === undefined ? old.daily_limit : daily_limit,
+    default_from_name: default_from_name ?? old.default_from_name,
+    default_reply_to: default_reply_to === undefined ? old.default_reply_to : default_reply_to,
+    is_default: is_default ?? old.is_default,
+    providers: providers ?? old.providers,
+  };
+}
+
+function audited(row: DomainRow) {
+  const { domain, subdomain, status, dns_records, daily_limit, default_from_name, default_reply_to, is_default } = row;
+  const values = { status, dns_records, daily_limit, default_from_name, default_reply_to, is_default };
+  return { domain, subdomain, ...values, providers: row.providers };
+}
+
+async function requireNamed(context: WorkspaceContext, providers: DomainRow['providers'] = []): Promise<void> {
+  const wanted = providers.map((entry) => entry.provider_id);
+  await requireProviders(context, wanted, (index) => `providers/${index}/provider_id`);
+}
 
 const createDomain = defineRoute({
   operationId: 'createSendingDomain',
@@ -24,24 +88,64 @@ const createDomain = defineRoute({
   body: newDomain,
   responses: { 201: { description: 'The domain', schema: domainDocument } },
   async handle(context, { body }) {
-    const providers = body.providers ?? [];
-    const wanted = providers.map((entry) => entry.provider_id);
-    await requireProviders(context, wanted, (index) => `providers/${index}/provider_id`);
-    const values = {
-      domain: body.domain,
-      subdomain: body.subdomain ?? '',
-      daily_limit: body.daily_limit ?? null,
-      default_from_name: body.default_from_name ?? '',
-      default_reply_to: body.default_reply_to ?? null,
-      providers,
-    };
     const { tx, workspaceId, actor } = context;
-    const id = await insertDomain(tx, workspaceId, values, actor.userId).catch(domainConflict);
-    const row = await findDomain(tx, workspaceId, id);
-    if (!row) throw new Error('a sending domain is gone');
-    await context.audit({ action: 'sending-domain.create', entityType: 'sending-domain', entityId: id, new: values });
+    const { domain, subdomain, ...values } = body;
+    await requireNamed(context, values.providers);
+    if (values.is_default) await takeDefault(context);
+    const made = { domain, subdomain: subdomain ?? '', ...changed(NEW, values) };
+    const id = await insertDomain(tx, workspaceId, made, actor.userId).catch(domainConflict);
+    const row = await requireDomain(context, id);
+    const entity = { entityType: 'sending-domain', entityId: id };
+    await context.audit({ action: 'sending-domain.create', ...entity, new: audited(row) });
     await wakeWaitingMail(context);
     return { status: 201, body: showDomain(row), version: row.version };
+  },
+});
+
+const getDomain = defineRoute({
+  operationId: 'getSendingDomain',
+  method: 'get',
+  path: ONE,
+  tag: TAG,
+  summary: 'Shows a sending domain',
+  access: 'workspace',
+  permission: 'senders:read',
+  params: domainParams,
+  responses: { 200: { description: 'The domain', schema: domainDocument } },
+  async handle(context, { params }) {
+    const row = await requireDomain(context, params.domain_id);
+    return { status: 200, body: showDomain(row), version: row.version };
+  },
+});
+
+const updateDomainRoute = defineRoute({
+  operationId: 'updateSendingDomain',
+  method: 'patch',
+  path: ONE,
+  tag: TAG,
+  summary: 'Changes a sending domain',
+  description:
+    'Its name stays. `providers`, if given, takes the place of all of them. Delivery processes use the change within ' +
+    'seconds, also for campaigns that are being sent.',
+  access: 'workspace',
+  permission: 'senders:write',
+  params: domainParams,
+  body: domainChange,
+  responses: {
+    200: { description: 'The domain', schema: domainDocument },
+    412: { description: 'It was changed in the meantime', schema: problemDocument },
+  },
+  async handle(context, { params, body, ifMatch }) {
+    const { tx, workspaceId } = context;
+    const old = await requireLocked(context, params.domain_id, ifMatch);
+    await requireNamed(context, body.providers);
+    if (body.is_default && !old.is_default) await takeDefault(context);
+    await updateDomain(tx, workspaceId, old.id, changed(old, body));
+    const row = await requireDomain(context, old.id);
+    const change = { old: audited(old), new: audited(row) };
+    await context.audit({ action: 'sending-domain.update', entityType: 'sending-domain', entityId: old.id, ...change });
+    await wakeWaitingMail(context);
+    return { status: 200, body: showDomain(row), version: row.version };
   },
 });
 
@@ -83,4 +187,4 @@ const listDomainsRoute = defineRoute({
   },
 });
 
-export const domainRoutes = [createDomain, listDomainsRoute];
+export const domainRoutes = [createDomain, listDomainsRoute, getDomain, updateDomainRoute];

@@ -7,6 +7,7 @@ import {
   insertIp,
   listIps,
   lockIp,
+  resolveBreakerAlert,
   resolveCredentialsAlert,
   sealCredentials,
   updateIp,
@@ -158,7 +159,7 @@ const updateIpRoute = defineRoute({
       // Whether the new ones can be opened is looked at by whoever sends.
       await resolveCredentialsAlert(tx, workspaceId, `${old.provider_id}/${old.id}`);
     }
-    if (body.egress || body.credentials !== undefined) await hurryProbe(tx, workspaceId, old.provider_id);
+    if (body.egress || body.credentials !== undefined) await hurryProbe(tx, workspaceId, old.provider_id, old.id);
     const change = {
       old: audited(old),
       new: { ...audited(row), ...(body.credentials ? { credentials: 'changed' } : {}) },
@@ -189,6 +190,7 @@ const deleteIpRoute = defineRoute({
       throw new Problem('conflict', 'The IP is in a pool. Take it out of it first, or set status to PAUSED.');
     });
     await resolveCredentialsAlert(context.tx, context.workspaceId, `${old.provider_id}/${old.id}`);
+    await resolveBreakerAlert(context.tx, context.workspaceId, `${old.provider_id}/${old.id}`);
     await context.audit({
       action: 'dedicated-ip.delete',
       entityType: 'dedicated-ip',

@@ -1,83 +1,8 @@
-import type { DomainRow, IdentityRow, IpRow, PoolRow } from '../../db/senders';
+import type { IdentityRow, IpRow, PoolRow } from '../../db/senders';
 import { MAILBOX_PROVIDER_GROUPS } from '../../domain/contacts';
-import { headerTextProblem } from '../../domain/content';
 import { ipCredentials, ROUTING_STRATEGIES } from '../../domain/senders';
-import { emailAddress, headerText, id, moment, plainText, z } from '../http/schemas';
-
-const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-
-const displayName = headerText(200).superRefine((value, context) => {
-  const problem = headerTextProblem(value);
-  if (problem) context.addIssue({ code: 'custom', message: problem });
-});
-const dailyLimit = z.int().min(1).max(2_147_483_647).nullable().openapi({
-  description: 'Most messages per local day of the workspace; null = unlimited.',
-});
-const lowered = (pattern: RegExp, message: string) =>
-  z
-    .string()
-    .max(253)
-    .transform((value) => value.toLowerCase())
-    .refine((value) => pattern.test(value), message)
-    .openapi({ type: 'string' });
-
-const authorised = z.object({ provider_id: id, dkim: z.boolean(), spf: z.boolean() });
-
-export const newDomain = z.strictObject({
-  domain: lowered(new RegExp(`^${LABEL}(\\.${LABEL})+$`), 'must be a domain, internationalised ones as punycode'),
-  subdomain: lowered(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be labels of a host name')
-    .nullable()
-    .optional(),
-  daily_limit: dailyLimit.optional(),
-  default_from_name: displayName.optional(),
-  default_reply_to: emailAddress.nullable().optional(),
-  providers: z
-    .array(z.strictObject(authorised.shape))
-    .max(20)
-    .refine((list) => new Set(list.map((entry) => entry.provider_id)).size === list.length, 'lists a provider twice')
-    .optional()
-    .openapi({
-      description:
-        'Providers that may send for the domain: `spf`, its SPF record names them; `dkim`, they sign with a key of it. ' +
-        'With any listed, mail from the domain takes no provider that lacks either.',
-    }),
-});
-
-export const domainDocument = z
-  .object({
-    id,
-    domain: z.string(),
-    subdomain: z.string().nullable(),
-    host: z.string().openapi({ description: 'The right part of From addresses.' }),
-    status: z.enum(['PENDING', 'VERIFYING', 'VERIFIED', 'FAILED', 'PAUSED', 'WARMING', 'ACTIVE']),
-    daily_limit: z.int().nullable(),
-    default_from_name: z.string(),
-    default_reply_to: z.string().nullable(),
-    health_score: z.number().nullable().openapi({ description: '0 to 100; null until it is measured.' }),
-    providers: z.array(authorised),
-    version: z.int(),
-    created_at: moment,
-    updated_at: moment,
-  })
-  .openapi('SendingDomain');
-
-export function showDomain(row: DomainRow): z.input<typeof domainDocument> {
-  return {
-    id: row.id,
-    domain: row.domain,
-    subdomain: row.subdomain === '' ? null : row.subdomain,
-    host: row.host,
-    status: row.status,
-    daily_limit: row.daily_limit,
-    default_from_name: row.default_from_name,
-    default_reply_to: row.default_reply_to,
-    health_score: row.health_score,
-    providers: row.providers,
-    version: row.version,
-    created_at: row.created_at.toISOString(),
-    updated_at: row.updated_at.toISOString(),
-  };
-}
+import { emailAddress, id, moment, plainText, z } from '../http/schemas';
+import { dailyLimit, displayName, LABEL, lowered, measuredFields, showMeasured, timesOf } from './object-fields';
 
 const identityFields = {
   display_name: displayName,
@@ -158,8 +83,10 @@ export const ipDocument = z
     egress,
     has_credentials: z.boolean().openapi({ description: 'Whether it logs in as a user of its own.' }),
     status: ipStatus,
-    daily_limit: z.int().nullable(),
-    health_score: z.number().nullable().openapi({ description: '0 to 100; null until it is measured.' }),
+    ...measuredFields,
+    blacklist_status: z
+      .array(z.object({ list: z.string(), listed: z.boolean(), checked_at: moment }))
+      .openapi({ description: 'What block lists said of it; empty while none has been asked.' }),
     version: z.int(),
     created_at: moment,
     updated_at: moment,
@@ -167,8 +94,13 @@ export const ipDocument = z
   .openapi('DedicatedIP');
 
 export function showIp(row: IpRow): z.input<typeof ipDocument> {
-  const { created_at, updated_at, ...rest } = row;
-  return { ...rest, created_at: created_at.toISOString(), updated_at: updated_at.toISOString() };
+  const { id, provider_id, ip_address, hostname, egress, has_credentials, status, blacklist_status, version } = row;
+  return {
+    ...{ id, provider_id, ip_address, hostname, egress, has_credentials, status },
+    ...showMeasured(row),
+    ...{ blacklist_status, version },
+    ...timesOf(row),
+  };
 }
 
 const memberFields = {

@@ -5,6 +5,8 @@ import type { AudienceDefinition } from '../content';
 import { type AudiencePosition, audiencePage, restOfAudience } from './audience-page';
 
 const PAGE = 10_000;
+/** Of each mailbox-provider group at least this part of a sample, if there are so many. */
+const LEAST_OF_GROUP = 1 / 12;
 /** Hashes are below this. */
 const HIGHEST = 2_147_483_648;
 
@@ -12,18 +14,21 @@ const HIGHEST = 2_147_483_648;
 export interface WalkedAudience {
   /** Contacts by mailbox-provider group. */
   groups: Map<string, number>;
-  /** Some of them, evenly chosen, or all. */
+  /** Some of them, evenly chosen within each group, or all. */
   sample: string[];
   /** False: `sample` is all of them. */
   isEstimate: boolean;
 }
+
+/** Contact, mailbox-provider group and hash. */
+type SampledContact = [string, string, number];
 
 interface PageRow extends Record<string, unknown> {
   scanned: number;
   last: string | null;
   audience: number;
   groups: Record<string, number> | null;
-  sample: [string, number][] | null;
+  sample: SampledContact[] | null;
 }
 
 /**
@@ -43,8 +48,7 @@ export async function walkAudience(
     audience.conditions && resolution?.ok ? compileTree(audience.conditions, resolution.lookups, 'each') : null;
   const end = performance.now() + limits.ms;
   const groups = new Map<string, number>();
-  let chosen: [string, number][] = [];
-  let cut = HIGHEST;
+  const chosen = new LowestHashes(limits.sample);
   let scanned = 0;
   let found = 0;
   let from = position;
@@ -61,8 +65,12 @@ export async function walkAudience(
       SELECT (SELECT count(*) FROM page) AS scanned, (SELECT max(contact_id::text)::uuid FROM page) AS last,
         (SELECT count(*) FROM known) AS audience,
         (SELECT jsonb_object_agg(g.mx_group, g.n) FROM (SELECT mx_group, count(*) AS n FROM known GROUP BY 1) AS g) AS groups,
-        (SELECT jsonb_agg(jsonb_build_array(s.contact_id, s.hash)) FROM (
-          SELECT contact_id, hash FROM known WHERE hash < ${cut}::bigint ORDER BY hash LIMIT ${limits.sample}) AS s) AS sample`,
+        (SELECT jsonb_agg(jsonb_build_array(s.contact_id, s.mx_group, s.hash)) FROM (
+          SELECT contact_id, mx_group, hash, row_number() OVER (ORDER BY hash) AS overall,
+            row_number() OVER (PARTITION BY mx_group ORDER BY hash) AS of_group
+          FROM known WHERE hash < greatest(${chosen.cut}::bigint,
+            coalesce((${JSON.stringify(chosen.cutsOfGroups)}::jsonb ->> mx_group)::bigint, ${HIGHEST}))) AS s
+          WHERE s.overall <= ${limits.sample} OR s.of_group <= ${chosen.ofGroup}) AS sample`,
     );
     if (!page) throw new Error('a page gave no row');
     isOver = page.scanned < PAGE;
@@ -70,15 +78,55 @@ export async function walkAudience(
     found += page.audience;
     from = { ...from, cursor: page.last ?? from.cursor };
     for (const [group, n] of Object.entries(page.groups ?? {})) groups.set(group, (groups.get(group) ?? 0) + n);
-    // The lowest hashes of all pages together are as random as those of one.
-    chosen = [...chosen, ...(page.sample ?? [])].sort((a, b) => a[1] - b[1]).slice(0, limits.sample);
-    if (chosen.length === limits.sample) cut = chosen.at(-1)?.[1] ?? HIGHEST;
+    chosen.add(page.sample ?? []);
   }
   const rest = isOver ? 0 : ((await restOfAudience(tx, workspaceId, audience, from)) * found) / scanned;
   const factor = found === 0 ? 1 : 1 + rest / found;
   for (const [group, n] of groups) groups.set(group, n * factor);
-  const sample = chosen.map(([contactId]) => contactId);
+  const { sample } = chosen;
   return { groups, sample, isEstimate: !isOver || found > sample.length };
+}
+
+/**
+ * A sample by the lowest hashes: those of all pages together are as random as those of one. Of small groups more than
+ * their share is taken, so that what is said of them is not the luck of a few; within each group it is even.
+ */
+class LowestHashes {
+  readonly ofGroup: number;
+  private all: SampledContact[] = [];
+  private readonly groups = new Map<string, SampledContact[]>();
+
+  constructor(private readonly size: number) {
+    this.ofGroup = Math.ceil(size * LEAST_OF_GROUP);
+  }
+
+  add(contacts: readonly SampledContact[]): void {
+    this.all = lowest([...this.all, ...contacts], this.size);
+    for (const contact of contacts) {
+      const known = this.groups.get(contact[1]);
+      if (known) known.push(contact);
+      else this.groups.set(contact[1], [contact]);
+    }
+    for (const [group, known] of this.groups) this.groups.set(group, lowest(known, this.ofGroup));
+  }
+
+  /** Only lower ones can come in still. */
+  get cut(): number {
+    return this.all.length < this.size ? HIGHEST : (this.all.at(-1)?.[2] ?? HIGHEST);
+  }
+
+  get cutsOfGroups(): Record<string, number> {
+    const full = [...this.groups].filter(([, known]) => known.length === this.ofGroup);
+    return Object.fromEntries(full.map(([group, known]) => [group, known.at(-1)?.[2] ?? HIGHEST]));
+  }
+
+  get sample(): string[] {
+    return [...new Set([this.all, ...this.groups.values()].flat().map(([contactId]) => contactId))];
+  }
+}
+
+function lowest(contacts: SampledContact[], most: number): SampledContact[] {
+  return contacts.sort((a, b) => a[2] - b[2]).slice(0, most);
 }
 
 /** A run that has not made all of its rows yet. */

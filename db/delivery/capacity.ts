@@ -96,6 +96,28 @@ async function usedInRollingDay(db: Queryable, workspaceId: string, resourceId: 
   return row?.used ?? 0;
 }
 
+/** Those of some limits that have something left at this moment: looked at without a lock, to know what is worth a claim. */
+export async function limitsWithRoom(
+  db: Queryable,
+  workspaceId: string,
+  limits: readonly CapacityLimit[],
+): Promise<CapacityLimit[]> {
+  const rows = await many<{ position: number }>(
+    db,
+    sql`SELECT l.position::integer AS position
+        FROM workspaces w
+        CROSS JOIN unnest(${limits.map((limit) => limit.kind)}::text[], ${limits.map((limit) => limit.resourceId)}::uuid[],
+          ${limits.map((limit) => limit.limit)}::bigint[]) WITH ORDINALITY AS l (kind, resource_id, units, position)
+        CROSS JOIN LATERAL (SELECT CASE WHEN l.kind = 'provider-hour'
+          THEN to_char((sally_now() - ${ROLLING_BUCKETS - 1} * interval '1 hour') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24')
+          ELSE (sally_now() AT TIME ZONE w.time_zone)::date::text END AS first) AS counted
+        WHERE w.id = ${workspaceId} AND l.units > coalesce((SELECT sum(c.used) FROM capacity c
+          WHERE c.workspace_id = w.id AND c.kind = l.kind AND c.resource_id = l.resource_id
+            AND c.window_key >= counted.first), 0)`,
+  );
+  return rows.flatMap(({ position }) => limits[position - 1] ?? []);
+}
+
 async function addUnits(
   tx: PoolClient,
   workspaceId: string,

@@ -52,9 +52,8 @@ export async function sendingState(db: Queryable, workspaceId: string): Promise<
     zone: clock.time_zone,
     used: new Map(units.map((row) => [capacityKey(row.kind, row.resource_id, row.window_key), row.used])),
     nextSlotAt: new Map(slots.map((row) => [row.resource_id, row.next_slot_at.getTime()])),
-    breakers: breakers.map(({ providerId, fromEmail, probeAt }) => ({
-      providerId,
-      fromEmail,
+    breakers: breakers.map(({ providerId, fromEmail, ipId, reason, probeAt }) => ({
+      ...{ providerId, fromEmail, ipId, reason },
       until: Math.max(now, probeAt?.getTime() ?? now),
     })),
     throttles: await throttlesByRoute(db, workspaceId, now),

@@ -35,16 +35,22 @@ export async function laneGauges(db: Database): Promise<LaneGauge[]> {
   return rows.map((row) => ({ kind: row.kind, queued: row.queued, oldestDueSeconds: row.oldest }));
 }
 
-/** State of every breaker: 0 closed, 1 half open, 2 open. `identityId` null = the provider's own. */
+/** State of every breaker: 0 closed, 1 half open, 2 open. Neither identity nor IP = the provider's own. */
 export async function breakerGauges(
   db: Database,
-): Promise<{ providerId: string; identityId: string | null; state: number }[]> {
-  const rows = await many<{ provider_id: string; identity_id: string | null; state: number }>(
+): Promise<{ providerId: string; identityId: string | null; ipId: string | null; state: number }[]> {
+  const rows = await many<{ provider_id: string; identity_id: string | null; ip_id: string | null; state: number }>(
     db,
-    sql`SELECT provider_id, nullif(identity_id, '00000000-0000-0000-0000-000000000000') AS identity_id, max(CASE state WHEN 'OPEN' THEN 2 WHEN 'HALF_OPEN' THEN 1 ELSE 0 END) AS state
-        FROM breakers GROUP BY provider_id, identity_id`,
+    sql`SELECT provider_id, nullif(identity_id, '00000000-0000-0000-0000-000000000000') AS identity_id,
+          nullif(ip_id, '00000000-0000-0000-0000-000000000000') AS ip_id, max(CASE state WHEN 'OPEN' THEN 2 WHEN 'HALF_OPEN' THEN 1 ELSE 0 END) AS state
+        FROM breakers GROUP BY provider_id, breakers.identity_id, breakers.ip_id`,
   );
-  return rows.map((row) => ({ providerId: row.provider_id, identityId: row.identity_id, state: row.state }));
+  return rows.map((row) => ({
+    providerId: row.provider_id,
+    identityId: row.identity_id,
+    ipId: row.ip_id,
+    state: row.state,
+  }));
 }
 
 /** How far events can be read at a moment: below the oldest transaction that is open, in any database of the server. */

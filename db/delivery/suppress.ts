@@ -19,7 +19,7 @@ export interface RefusedAddress {
 
 /**
  * Suppresses an address in its workspace and marks the contact BOUNCED, once. Held back, without touching the
- * contact, while the provider's or the sender's breaker is open: then the sample is suspect. Suppression does not cross
+ * contact, while the breaker of the provider, the sender or the dedicated IP is open: then the sample is suspect. Suppression does not cross
  * workspaces. One transaction, which the caller opens.
  */
 export async function suppressRefused(tx: Queryable, refused: RefusedAddress): Promise<void> {
@@ -28,7 +28,9 @@ export async function suppressRefused(tx: Queryable, refused: RefusedAddress): P
     SELECT ${refused.workspaceId}, ${refused.addressHash}, ${refused.hint}, 'BOUNCE', 'DELIVERY',
       CASE WHEN EXISTS (SELECT 1 FROM breakers WHERE workspace_id = ${refused.workspaceId}
         AND provider_id = ${refused.providerId} AND state <> 'CLOSED'
-        AND identity_id IN ('00000000-0000-0000-0000-000000000000', (SELECT identity_id FROM routes WHERE id = ${refused.routeId}))) THEN 'HELD' ELSE 'ACTIVE' END,
+        AND (identity_id, ip_id) IN (SELECT '00000000-0000-0000-0000-000000000000'::uuid, '00000000-0000-0000-0000-000000000000'::uuid
+          UNION ALL SELECT identity_id, '00000000-0000-0000-0000-000000000000' FROM routes WHERE id = ${refused.routeId}
+          UNION ALL SELECT '00000000-0000-0000-0000-000000000000', ip_id FROM routes WHERE id = ${refused.routeId})) THEN 'HELD' ELSE 'ACTIVE' END,
       jsonb_build_object('source_id', ${refused.sourceId}::text, 'delivery_id', ${refused.deliveryId}::text,
         'smtp_code', ${refused.smtpCode}::int, 'enhanced_code', ${refused.enhancedCode}::text)
         || ${JSON.stringify(refused.evidence ?? {})}::jsonb

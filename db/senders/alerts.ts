@@ -56,9 +56,9 @@ export async function zoneAndUnaligned(
   return row ?? { zone: 'UTC', unaligned: [] };
 }
 
-/** Of the provider's own breaker, and of those that its senders have. */
-export async function resolveBreakerAlert(db: Queryable, workspaceId: string, providerId: string): Promise<void> {
-  await resolveAlert(db, workspaceId, 'breaker-open', providerId);
+/** The cause is a provider, with all of its senders and IPs, or `{provider}/{dedicated IP}`. */
+export async function resolveBreakerAlert(db: Queryable, workspaceId: string, cause: string): Promise<void> {
+  await resolveAlert(db, workspaceId, 'breaker-open', cause);
 }
 
 async function resolveAlert(db: Queryable, workspaceId: string, kind: string, cause: string): Promise<void> {

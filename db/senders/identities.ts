@@ -31,11 +31,12 @@ export function findIdentity(db: Queryable, workspaceId: string, id: string): Pr
   );
 }
 
-/** The workspace's default identity, or null. */
+/** The workspace's default identity; where it has none, the oldest one of its default domain. Null: neither. */
 export function findDefaultIdentity(db: Queryable, workspaceId: string): Promise<IdentityRow | null> {
   return one<IdentityRow>(
     db,
-    sql`${SELECT_IDENTITY} WHERE i.workspace_id = ${workspaceId} AND i.is_default AND i.is_active`,
+    sql`${SELECT_IDENTITY} WHERE i.workspace_id = ${workspaceId} AND i.declared AND i.is_active
+          AND (i.is_default OR d.is_default) ORDER BY i.is_default DESC, i.id LIMIT 1`,
   );
 }
 

@@ -1,12 +1,22 @@
-export { raiseUnalignedAlert, resolveCredentialsAlert, resolveUnalignedAlert, zoneAndUnaligned } from './alerts';
+export {
+  raiseUnalignedAlert,
+  resolveBreakerAlert,
+  resolveCredentialsAlert,
+  resolveUnalignedAlert,
+  zoneAndUnaligned,
+} from './alerts';
 export { beginCheckJob, createCheckJob, finishCheckJob, readCheckResult } from './checks';
 export {
+  clearDefaultDomain,
   type DomainRow,
+  type DomainValues,
   findDomain,
   findDomainOfHost,
   insertDomain,
   listDomains,
+  lockDomain,
   missingProviders,
+  updateDomain,
 } from './domains';
 export {
   clearDefaultIdentity,

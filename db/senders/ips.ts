@@ -1,10 +1,11 @@
-import type { Egress } from '../../domain/senders';
+import type { Egress, WarmingState } from '../../domain/senders';
 import { changed, many, one, type Queryable, type Statement, sql } from '../../platform/postgres';
+import { usedToday } from './used-today';
 
 export type IpStatus = 'PAUSED' | 'WARMING' | 'ACTIVE';
 
 /** A dedicated IP as an operator sees it. */
-export interface IpRow {
+export interface IpRow extends WarmingState {
   id: string;
   provider_id: string;
   ip_address: string;
@@ -14,19 +15,28 @@ export interface IpRow {
   has_credentials: boolean;
   status: IpStatus;
   daily_limit: number | null;
+  /** Units taken on the workspace's current local day. */
+  daily_sent: number;
+  /** When that day ends. */
+  daily_reset_at: Date;
+  blacklist_status: { list: string; listed: boolean; checked_at: string }[];
   health_score: number | null;
   version: number;
   created_at: Date;
   updated_at: Date;
 }
 
-const COLUMNS = sql`id, provider_id, host(ip_address) AS ip_address, hostname, egress,
-  credentials IS NOT NULL AS has_credentials, status, daily_limit,
-  health_score::float8 AS health_score, version, created_at, updated_at`;
+const SELECT_IP = sql`
+  SELECT a.id, a.provider_id, host(a.ip_address) AS ip_address, a.hostname, a.egress,
+    a.credentials IS NOT NULL AS has_credentials, a.status, a.daily_limit, u.daily_sent, u.daily_reset_at,
+    a.warming_status, a.warming_schedule_id, a.warming_started_at, a.warming_day, a.blacklist_status,
+    a.health_score::float8 AS health_score, a.version, a.created_at, a.updated_at
+  FROM dedicated_ips a
+  CROSS JOIN LATERAL (${usedToday('ip-day', sql`a.workspace_id`, sql`a.id`)}) AS u`;
 
 /** The dedicated IP with this id, or null. */
 export function findIp(db: Queryable, workspaceId: string, id: string): Promise<IpRow | null> {
-  return one<IpRow>(db, sql`SELECT ${COLUMNS} FROM dedicated_ips WHERE workspace_id = ${workspaceId} AND id = ${id}`);
+  return one<IpRow>(db, sql`${SELECT_IP} WHERE a.workspace_id = ${workspaceId} AND a.id = ${id}`);
 }
 
 /** Holds a dedicated IP's row until the transaction ends. */
@@ -36,11 +46,8 @@ export async function lockIp(tx: Queryable, workspaceId: string, id: string): Pr
 
 /** Up to `limit` dedicated IPs with ids after `after`, oldest first. */
 export function listIps(db: Queryable, workspaceId: string, after: string | null, limit: number): Promise<IpRow[]> {
-  const beyond: Statement = after === null ? sql`` : sql` AND id > ${after}`;
-  return many<IpRow>(
-    db,
-    sql`SELECT ${COLUMNS} FROM dedicated_ips WHERE workspace_id = ${workspaceId}${beyond} ORDER BY id LIMIT ${limit}`,
-  );
+  const beyond: Statement = after === null ? sql`` : sql` AND a.id > ${after}`;
+  return many<IpRow>(db, sql`${SELECT_IP} WHERE a.workspace_id = ${workspaceId}${beyond} ORDER BY a.id LIMIT ${limit}`);
 }
 
 /** What can be written of a dedicated IP. */
@@ -80,7 +87,8 @@ export async function updateIp(tx: Queryable, workspaceId: string, id: string, v
     WHERE workspace_id = ${workspaceId} AND id = ${id}`);
 }
 
-/** Removes a dedicated IP. One in a pool violates `sending_pool_members_ip`. */
+/** Removes a dedicated IP with its breaker. One in a pool violates `sending_pool_members_ip`. */
 export async function deleteIp(tx: Queryable, workspaceId: string, id: string): Promise<boolean> {
+  await tx.query(sql`DELETE FROM breakers WHERE workspace_id = ${workspaceId} AND ip_id = ${id}`);
   return (await changed(tx, sql`DELETE FROM dedicated_ips WHERE workspace_id = ${workspaceId} AND id = ${id}`)) === 1;
 }

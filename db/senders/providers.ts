@@ -1,6 +1,7 @@
 import type { ProviderSettings, ProviderType } from '../../domain/senders';
 import { changed, many, one, type Queryable, type Statement, sql } from '../../platform/postgres';
 import { resolveBreakerAlert, resolveCredentialsAlert } from './alerts';
+import { usedToday } from './used-today';
 
 /** A provider as an operator sees it; the credentials stay sealed. */
 export interface ProviderRow {
@@ -31,23 +32,19 @@ export interface ProviderRow {
   updated_at: Date;
 }
 
-/** Identity of the breaker that a provider has as a whole; those of single senders are in the list of breakers. */
+/** Identity and IP of the breaker that a provider has as a whole; those of parts are in the list of breakers. */
 const WHOLE_PROVIDER = '00000000-0000-0000-0000-000000000000';
 
-// Midnight is computed from the wall clock: where it does not exist, Postgres takes the first moment after it.
 const SELECT_PROVIDER = sql`
   SELECT p.id, p.name, p.provider_type, p.credentials, p.settings, p.max_sends_per_second, p.max_sends_per_day, p.max_sends_per_24_hours,
-    coalesce(c.used, 0)::integer AS current_daily_sends,
-    (day.today + 1)::timestamp AT TIME ZONE w.time_zone AS daily_sends_reset_at,
+    u.daily_sent AS current_daily_sends, u.daily_reset_at AS daily_sends_reset_at,
     p.priority, p.is_default, p.is_active, p.last_check_at, p.last_check_status, p.last_error,
     coalesce(b.state, 'CLOSED') AS breaker_state, b.reason AS breaker_reason, b.opened_at AS breaker_opened_at,
     b.probe_at AS breaker_probe_at, p.version, p.created_at, p.updated_at
   FROM providers p
-  JOIN workspaces w ON w.id = p.workspace_id
-  CROSS JOIN LATERAL (SELECT (sally_now() AT TIME ZONE w.time_zone)::date AS today) day
-  LEFT JOIN capacity c ON c.workspace_id = p.workspace_id AND c.kind = 'provider-day' AND c.resource_id = p.id
-    AND c.window_key = day.today::text
-  LEFT JOIN breakers b ON b.workspace_id = p.workspace_id AND b.provider_id = p.id AND b.identity_id = ${WHOLE_PROVIDER}`;
+  CROSS JOIN LATERAL (${usedToday('provider-day', sql`p.workspace_id`, sql`p.id`)}) AS u
+  LEFT JOIN breakers b ON b.workspace_id = p.workspace_id AND b.provider_id = p.id AND b.identity_id = ${WHOLE_PROVIDER}
+    AND b.ip_id = ${WHOLE_PROVIDER}`;
 
 /** One provider of the workspace, or null. */
 export function findProvider(db: Queryable, workspaceId: string, id: string): Promise<ProviderRow | null> {
@@ -160,9 +157,15 @@ export async function resetBreaker(tx: Queryable, workspaceId: string, providerI
   return true;
 }
 
-/** A changed provider need not wait for its breaker's next probe. */
-export async function hurryProbe(tx: Queryable, workspaceId: string, providerId: string): Promise<void> {
+/** A changed provider need not wait for its breakers' next probe; of a changed dedicated IP, only that IP's. */
+export async function hurryProbe(
+  tx: Queryable,
+  workspaceId: string,
+  providerId: string,
+  ipId: string | null = null,
+): Promise<void> {
+  const part: Statement = ipId === null ? sql`` : sql` AND ip_id = ${ipId}`;
   await tx.query(sql`
     UPDATE breakers SET probe_at = sally_now(), updated_at = sally_now()
-    WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state = 'OPEN' AND probe_at > sally_now()`);
+    WHERE workspace_id = ${workspaceId} AND provider_id = ${providerId} AND state = 'OPEN' AND probe_at > sally_now()${part}`);
 }

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { BreakerWatch, probeDelayMs, SAMPLE_SIZE } from './breaker';
+import { BreakerWatch, type BreakerWay, breakerBinds, breakerScope, probeDelayMs, SAMPLE_SIZE } from './breaker';
 import type { SendOutcome, UnavailableCause } from './outcome';
 
-const SENDER = 'news@sender.example';
+const SENDER: BreakerWay = { fromEmail: 'news@sender.example', ip: null };
+const OTHER: BreakerWay = { fromEmail: 'other@sender.example', ip: null };
 const accepted: SendOutcome = { kind: 'accepted', providerMessageId: null, reply: '' };
 const refused: SendOutcome = {
   kind: 'permanent',
@@ -87,15 +88,93 @@ test('refusals hold back the sender they were for; a provider that cannot be use
   const watch = new BreakerWatch();
   const trips = observeAll([...Array<SendOutcome>(15).fill(accepted), ...Array<SendOutcome>(5).fill(refused)], watch);
   const trip = trips.at(-1);
-  expect([watch.holdsBack(SENDER), watch.holdsBack('other@sender.example')]).toEqual([true, false]);
+  expect([watch.holdsBack(SENDER), watch.holdsBack(OTHER)]).toEqual([true, false]);
   if (trip) watch.stored(trip, SENDER);
   expect(watch.holdsBack(SENDER)).toBe(false);
   // Another sender's answers are another sample.
-  expect(watch.observe('row', refused, 'other@sender.example')).toBeNull();
+  expect(watch.observe('row', refused, OTHER)).toBeNull();
   const tls = watch.observe('row', unavailable('tls'), SENDER);
-  expect([watch.holdsBack(SENDER), watch.holdsBack('other@sender.example')]).toEqual([true, true]);
+  expect([watch.holdsBack(SENDER), watch.holdsBack(OTHER)]).toEqual([true, true]);
   if (tls) watch.stored(tls, SENDER);
-  expect(watch.holdsBack('other@sender.example')).toBe(false);
+  expect(watch.holdsBack(OTHER)).toBe(false);
+});
+
+describe('through a dedicated IP', () => {
+  const through = (id: string, differsIn: 'server' | 'login' | 'pool' | null): BreakerWay => ({
+    fromEmail: SENDER.fromEmail,
+    ip: { id, differsIn },
+  });
+  const failed = { authentication: 'AUTHENTICATION', tls: 'TLS', connect: 'CONNECT', protocol: 'PROTOCOL' } as const;
+
+  test.each([
+    ['a log-in of its own', 'login', ['authentication']],
+    ['a server of its own', 'server', ['authentication', 'tls', 'connect', 'protocol']],
+    ['a pool of its own', 'pool', ['protocol']],
+    ['nothing of its own', null, []],
+  ] as const)('with %s', (_, differsIn, alone) => {
+    const [one, two] = [through('one', differsIn), through('two', differsIn)];
+    for (const [cause, reason] of Object.entries(failed) as [UnavailableCause, (typeof failed)[UnavailableCause]][]) {
+      const watch = new BreakerWatch();
+      const trips = [1, 2, 3].map((n) => watch.observe(`row ${n}`, unavailable(cause), one));
+      const trip = trips.find((found) => found !== null);
+      const isAlone = alone.some((expected) => expected === cause);
+      expect(trip?.reason).toBe(reason);
+      expect([one, two, SENDER].map((way) => watch.holdsBack(way))).toEqual([true, !isAlone, !isAlone]);
+      if (trip) watch.stored(trip, one);
+      expect(watch.holdsBack(one)).toBe(false);
+    }
+  });
+
+  test('with a log-in of its own the provider’s wrong one holds nothing back, its lost server does', () => {
+    const watch = new BreakerWatch();
+    const own = through('one', 'login');
+    const refusedLogin = watch.observe('row', unavailable('authentication'), SENDER);
+    expect([watch.holdsBack(SENDER), watch.holdsBack(own)]).toEqual([true, false]);
+    for (const n of [1, 2, 3]) watch.observe(`row ${n}`, unavailable('connect'), SENDER);
+    expect(watch.holdsBack(own)).toBe(true);
+    // The one that is stored first is not the other.
+    if (refusedLogin) watch.stored(refusedLogin, SENDER);
+    expect(watch.holdsBack(own)).toBe(true);
+  });
+
+  test('failed connections are counted for each server by itself', () => {
+    const watch = new BreakerWatch();
+    const [one, two] = [through('one', 'server'), through('two', 'server')];
+    const trips = [one, two, SENDER, one, two, SENDER].map((way) => watch.observe('row', unavailable('connect'), way));
+    expect(trips.every((trip) => trip === null)).toBe(true);
+    // An answer of one says nothing about the other.
+    watch.observe('row', accepted, one);
+    expect(watch.observe('row', unavailable('connect'), one)).toBeNull();
+    expect(watch.observe('row', unavailable('connect'), two)).toMatchObject({ reason: 'CONNECT' });
+    expect([one, two, SENDER].map((way) => watch.holdsBack(way))).toEqual([false, true, false]);
+  });
+
+  test('whatever opens on a way binds that way, and what it binds would have opened it', () => {
+    const ip = fc.option(
+      fc.record({
+        id: fc.constantFrom('one', 'two'),
+        differsIn: fc.constantFrom('server' as const, 'login' as const, 'pool' as const, null),
+      }),
+      { nil: null },
+    );
+    const way = fc.record({ fromEmail: fc.constantFrom('a@x.example', 'b@x.example'), ip });
+    const reasons = fc.constantFrom(...Object.values(failed), 'PERMANENT_FAILURES' as const);
+    fc.assert(
+      fc.property(way, way, reasons, (met, other, reason) => {
+        const scope = breakerScope(reason, met.ip);
+        const breaker = {
+          fromEmail: scope === 'sender' ? met.fromEmail : null,
+          ipId: scope === 'ip' ? (met.ip?.id ?? null) : null,
+          reason,
+        };
+        expect(breakerBinds(breaker, met)).toBe(true);
+        const same = { sender: other.fromEmail === met.fromEmail, ip: other.ip?.id === met.ip?.id };
+        const expected =
+          scope === 'sender' ? same.sender : scope === 'ip' ? same.ip : breakerScope(reason, other.ip) === 'provider';
+        expect(breakerBinds(breaker, other)).toBe(expected);
+      }),
+    );
+  });
 });
 
 test('probes come later each time it opens again, up to a limit of its reason', () => {

@@ -39,53 +39,91 @@ export interface Trip {
   sample: string[];
 }
 
+/** What a dedicated IP has of its own, in the place of its provider's: a server, a log-in there, or a pool or stream. */
+export type IpDifference = 'server' | 'login' | 'pool';
+
+/** Reasons that say nothing about the provider where they were met through an IP that differs. */
+const OF_THE_IP: Record<IpDifference, readonly BreakerReason[]> = {
+  server: ['AUTHENTICATION', 'TLS', 'CONNECT', 'PROTOCOL'],
+  login: ['AUTHENTICATION'],
+  // An API answers a wrong name so. A key that it refuses is the provider's.
+  pool: ['PROTOCOL'],
+};
+
+/** What breakers tell apart among the ways through one provider. */
+export interface BreakerWay {
+  fromEmail: string;
+  ip: { id: string; differsIn: IpDifference | null } | null;
+}
+
 /**
- * Whose breaker a reason opens: that the provider cannot be used is true of every sender, that it refuses recipients for
- * good only of the From address it refused them for.
+ * Whose breaker a reason opens that was met on a way, and whose binds that way: a refusal for good is one of the From
+ * address; what an IP has of its own, its alone; all else is true of everybody at the provider.
  */
-export function breakerScope(reason: BreakerReason): 'provider' | 'sender' {
-  return reason === 'PERMANENT_FAILURES' ? 'sender' : 'provider';
+export function breakerScope(reason: BreakerReason, ip: BreakerWay['ip']): 'provider' | 'sender' | 'ip' {
+  if (reason === 'PERMANENT_FAILURES') return 'sender';
+  return ip?.differsIn && OF_THE_IP[ip.differsIn].includes(reason) ? 'ip' : 'provider';
+}
+
+/** Reasons for which the provider's own breaker binds a way. */
+export function providerReasons(ip: BreakerWay['ip']): BreakerReason[] {
+  const all: readonly BreakerReason[] = OF_THE_IP.server;
+  return all.filter((reason) => breakerScope(reason, ip) === 'provider');
+}
+
+/** A breaker that is not closed: of one From address, of one dedicated IP or, with neither, of the whole provider. */
+export interface OpenBreaker {
+  fromEmail: string | null;
+  ipId: string | null;
+  reason: BreakerReason | null;
+}
+
+/** Whether an open breaker of a way's provider holds that way back. */
+export function breakerBinds({ fromEmail, ipId, reason }: OpenBreaker, way: BreakerWay): boolean {
+  if (fromEmail !== null) return fromEmail === way.fromEmail;
+  if (ipId !== null) return ipId === way.ip?.id;
+  return reason === null || breakerScope(reason, way.ip) === 'provider';
 }
 
 /** Watches the outcomes of one provider in one process. Pure but for its own memory. */
 export class BreakerWatch {
   /** Last answers by sender (From address). */
   private readonly samples = new Map<string, Sampled[]>();
-  private connectFailures = 0;
-  private providerTripped = false;
-  private readonly trippedSenders = new Set<string>();
+  /** Failed connections in a row, by whose they are. */
+  private readonly connectFailures = new Map<string, number>();
+  private readonly tripped = new Map<string, OpenBreaker>();
 
   /**
    * From a trip until the breaker is stored: nothing may begin meanwhile, since each message that does is one more
    * recipient burnt on a sender that is known to be ill.
    */
-  holdsBack(sender: string): boolean {
-    return this.providerTripped || this.trippedSenders.has(sender);
+  holdsBack(way: BreakerWay): boolean {
+    for (const breaker of this.tripped.values()) if (breakerBinds(breaker, way)) return true;
+    return false;
   }
 
   /** The trip is stored, and seen by everyone through the breaker's row. */
-  stored(trip: Trip, sender: string): void {
-    if (breakerScope(trip.reason) === 'provider') this.providerTripped = false;
-    else this.trippedSenders.delete(sender);
+  stored(trip: Trip, way: BreakerWay): void {
+    this.tripped.delete(`${trip.reason} ${breakerKey(trip.reason, way)}`);
   }
 
   /** Looks at one outcome; returns why the breaker has to open, or null. */
-  observe(deliveryId: string, outcome: SendOutcome, sender: string): Trip | null {
-    const trip = this.judge(deliveryId, outcome, sender);
-    if (trip && breakerScope(trip.reason) === 'provider') this.providerTripped = true;
-    else if (trip) this.trippedSenders.add(sender);
+  observe(deliveryId: string, outcome: SendOutcome, way: BreakerWay): Trip | null {
+    const trip = this.judge(deliveryId, outcome, way);
+    if (trip) this.tripped.set(`${trip.reason} ${breakerKey(trip.reason, way)}`, breakerOf(trip.reason, way));
     return trip;
   }
 
-  private judge(deliveryId: string, outcome: SendOutcome, sender: string): Trip | null {
+  private judge(deliveryId: string, outcome: SendOutcome, way: BreakerWay): Trip | null {
     switch (outcome.kind) {
       case 'unavailable':
-        return this.observeUnavailable(outcome.cause);
+        return this.observeUnavailable(outcome.cause, way);
       case 'accepted':
       case 'transient':
       case 'permanent':
-        this.connectFailures = 0;
-        return this.observeAnswer(deliveryId, outcome.kind === 'permanent', sender);
+        this.connectFailures.delete(breakerKey('CONNECT', way));
+        this.connectFailures.delete(breakerKey('PROTOCOL', way));
+        return this.observeAnswer(deliveryId, outcome.kind === 'permanent', way.fromEmail);
       case 'throttled':
       case 'not-sent':
       case 'unknown':
@@ -93,18 +131,23 @@ export class BreakerWatch {
     }
   }
 
-  private observeUnavailable(cause: Extract<SendOutcome, { kind: 'unavailable' }>['cause']): Trip | null {
+  private observeUnavailable(
+    cause: Extract<SendOutcome, { kind: 'unavailable' }>['cause'],
+    way: BreakerWay,
+  ): Trip | null {
     switch (cause) {
       case 'authentication':
         return { reason: 'AUTHENTICATION', sample: [] };
       case 'tls':
         return { reason: 'TLS', sample: [] };
       case 'protocol':
-      case 'connect':
-        this.connectFailures += 1;
-        if (this.connectFailures < CONNECT_FAILURES) return null;
-        this.connectFailures = 0;
-        return { reason: cause === 'connect' ? 'CONNECT' : 'PROTOCOL', sample: [] };
+      case 'connect': {
+        const reason = cause === 'connect' ? 'CONNECT' : 'PROTOCOL';
+        const key = breakerKey(reason, way);
+        const failures = (this.connectFailures.get(key) ?? 0) + 1;
+        this.connectFailures.set(key, failures % CONNECT_FAILURES);
+        return failures < CONNECT_FAILURES ? null : { reason, sample: [] };
+      }
     }
   }
 
@@ -119,4 +162,19 @@ export class BreakerWatch {
     this.samples.delete(sender);
     return { reason: 'PERMANENT_FAILURES', sample: refused.map((entry) => entry.deliveryId) };
   }
+}
+
+/** The breaker that a reason opens on a way. */
+function breakerOf(reason: BreakerReason, way: BreakerWay): OpenBreaker {
+  const scope = breakerScope(reason, way.ip);
+  return {
+    fromEmail: scope === 'sender' ? way.fromEmail : null,
+    ipId: scope === 'ip' ? (way.ip?.id ?? null) : null,
+    reason,
+  };
+}
+
+function breakerKey(reason: BreakerReason, way: BreakerWay): string {
+  const { fromEmail, ipId } = breakerOf(reason, way);
+  return fromEmail ?? ipId ?? '';
 }

@@ -16,6 +16,12 @@ const httpApi = { ...common, endpoint, sandbox_mode: z.boolean(), tracking_enabl
 const COMMON_DEFAULTS = { connections: 10, window: null };
 const HTTP_API_DEFAULTS = { ...COMMON_DEFAULTS, sandbox_mode: false, tracking_enabled: false };
 
+/** SendGrid gives a public key to verify its webhooks with, Mailgun a secret; SES signs by certificate, Postmark not at all. */
+const apiKeyCredentials = z.strictObject({
+  api_key: secret(500),
+  webhook_signing_key: secret(1_000).nullable().default(null),
+}) satisfies z.ZodType<ApiKeyCredentials>;
+
 /** Schemas and defaults of a provider type whose settings depend on nothing but themselves. */
 export const SES = {
   settings: z.strictObject({
@@ -41,7 +47,7 @@ export const SES = {
 export const SENDGRID = {
   settings: z.strictObject({ ...httpApi, ip_pool: resourceName.nullable() }) satisfies z.ZodType<SendgridSettings>,
   defaults: { ...HTTP_API_DEFAULTS, endpoint: 'https://api.sendgrid.com', ip_pool: null },
-  credentials: z.strictObject({ api_key: secret(500) }) satisfies z.ZodType<ApiKeyCredentials>,
+  credentials: apiKeyCredentials,
 };
 
 export const MAILGUN = {
@@ -51,7 +57,7 @@ export const MAILGUN = {
     ip_pool: resourceName.nullable(),
   }) satisfies z.ZodType<MailgunSettings>,
   defaults: { ...HTTP_API_DEFAULTS, endpoint: 'https://api.mailgun.net', ip_pool: null },
-  credentials: z.strictObject({ api_key: secret(500) }) satisfies z.ZodType<ApiKeyCredentials>,
+  credentials: apiKeyCredentials,
 };
 
 export const POSTMARK = {

@@ -82,6 +82,8 @@ export interface PostmarkSettings extends HttpApiSettings {
 
 export interface ApiKeyCredentials {
   api_key: string;
+  /** What the provider signs its webhooks with; null = none is known. */
+  webhook_signing_key: string | null;
 }
 
 export interface PostmarkCredentials {

@@ -31,7 +31,7 @@ async function routes(): Promise<{ providerId: string; news: BreakerRoute; shop:
   const routeOf = async (email: string): Promise<BreakerRoute> => {
     const identity = await world.insert('sending_identities', { email });
     const routeId = await world.insert('routes', { provider_id: body.id, identity_id: identity });
-    return { workspaceId: world.workspace.id, providerId: body.id, routeId };
+    return { workspaceId: world.workspace.id, providerId: body.id, routeId, ip: null };
   };
   return {
     providerId: body.id,
@@ -114,4 +114,58 @@ test('a refused probe doubles the wait of its sender, up to an hour; an accepted
   await openBreaker(api.db, { ...news, reason: 'CONNECT', sample: [] });
   expect(await failProbe(api.db, { ...news, deliveryId: news.routeId })).toBe('closed');
   expect(await list()).toEqual([]);
+});
+
+/** The same route through a dedicated IP that has a log-in of its own. */
+async function throughIp(route: BreakerRoute, address: string): Promise<BreakerRoute> {
+  const { body } = await world.call('POST', '/workspaces/{ws}/email-infrastructure/dedicated-ips', {
+    provider_id: route.providerId,
+    ip_address: address,
+    credentials: { username: address, password: 'of this IP' },
+  });
+  const identity = await world.insert('sending_identities', { email: `${address}@sender.example` });
+  const ip_id: string = body.id;
+  const routeId = await world.insert('routes', { provider_id: route.providerId, identity_id: identity, ip_id });
+  return { ...route, routeId, ip: { id: ip_id, differsIn: 'login' } };
+}
+
+test('a refused log-in of a dedicated IP holds that IP alone, a lost server all of them', async () => {
+  const { providerId, news } = await routes();
+  const [one, two] = [await throughIp(news, '192.0.2.1'), await throughIp(news, '192.0.2.2')];
+  await openBreaker(api.db, { ...one, reason: 'AUTHENTICATION', sample: [] });
+  expect(await list()).toMatchObject([
+    { provider_id: providerId, from_email: null, dedicated_ip_id: one.ip?.id, reason: 'AUTHENTICATION' },
+  ]);
+  expect(await openAlerts()).toEqual([{ cause: `${providerId}/${one.ip?.id}` }]);
+  const { body } = await world.call('GET', `/workspaces/{ws}/email-infrastructure/providers/${providerId}`);
+  expect(body.breaker.state).toBe('CLOSED');
+  await makeDue();
+  // Nothing binds the others, so there is nothing to probe.
+  expect([await takeProbe(api.db, two), await takeProbe(api.db, news)]).toEqual([false, false]);
+  // What another way proves is not what is wrong with this one.
+  await closeBreaker(api.db, two);
+  expect(await list()).toHaveLength(1);
+  // The provider's own log-in is another one; its server is that of all.
+  await openBreaker(api.db, { ...news, reason: 'AUTHENTICATION', sample: [] });
+  await makeDue();
+  expect(await takeProbe(api.db, two)).toBe(false);
+  await openBreaker(api.db, { ...two, reason: 'CONNECT', sample: [] });
+  expect((await list()).map((row: { reason: string }) => row.reason).sort()).toEqual(['AUTHENTICATION', 'CONNECT']);
+  await makeDue();
+  expect(await takeProbe(api.db, two)).toBe(true);
+  // The server is there again; the log-in of the IP is as wrong as before.
+  await closeBreaker(api.db, two);
+  expect((await list()).map((row: { dedicated_ip_id: string }) => row.dedicated_ip_id)).toEqual([one.ip?.id]);
+  await makeDue();
+  expect(await takeProbe(api.db, one)).toBe(true);
+  await closeBreaker(api.db, one);
+  expect([await list(), await openAlerts()]).toEqual([[], []]);
+});
+
+test('a dedicated IP that is removed takes its breaker and its alert with it', async () => {
+  const { news } = await routes();
+  const one = await throughIp(news, '192.0.2.3');
+  await openBreaker(api.db, { ...one, reason: 'AUTHENTICATION', sample: [] });
+  await world.call('DELETE', `/workspaces/{ws}/email-infrastructure/dedicated-ips/${one.ip?.id}`);
+  expect([await list(), await openAlerts()]).toEqual([[], []]);
 });

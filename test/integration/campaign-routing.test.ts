@@ -123,6 +123,20 @@ describe('defaults', () => {
     const { message } = await submitted({});
     expect(message).toMatchObject({ from_email: two.email, from_name: 'The house', routing: null });
   });
+
+  test('without one, the oldest active identity of the default domain is', async () => {
+    const { domain, one, two } = await objects();
+    const { items } = (await world.call('GET', `${SENDERS}/domains?limit=200`)).body;
+    const { id } = items.find((item: { host: string }) => item.host === domain);
+    await world.call('PATCH', `${SENDERS}/domains/${id}`, { is_default: true });
+    expect((await submitted({})).message).toMatchObject({ from_email: one.email, from_name: 'One' });
+    await world.call('PATCH', `${SENDERS}/identities/${one.id}`, { is_active: false });
+    expect((await submitted({})).message.from_email).toBe(two.email);
+    // A default identity comes first, whatever its domain.
+    const { one: other } = await objects();
+    await world.call('PATCH', `${SENDERS}/identities/${other.id}`, { is_default: true });
+    expect((await submitted({})).message.from_email).toBe(other.email);
+  });
 });
 
 describe('a campaign’s run', () => {

@@ -102,8 +102,7 @@ test.each([
       const counts = await Promise.all(['QUEUED', 'SENDING', 'SENT'].map((status) => countIn(runs, status)));
       return counts.reduce((sum, n) => sum + n, 0) === 2 * CONTACTS;
     });
-    // What a slow machine begins too late for its turn gives its unit back. Processes that have found none left by then
-    // look again in a minute, and may be too late again.
+    // What a slow machine begins too late for its turn gives its unit back, and whoever takes it may be too late again.
     await until('the limit is reached', async () => (await countIn(runs, 'SENT')) >= most, 240_000);
     // Nobody begins another one.
     await sleep(2_000);

@@ -286,6 +286,59 @@ test('a dedicated IP is used the way its provider wants to be told', async () =>
   expect([ip.server.accepted.length, main.server.accepted.length]).toEqual([CONTACTS, CONTACTS]);
 });
 
+test('a wrong log-in of one IP holds that IP alone, harms nobody, and its mail goes by the other', async () => {
+  counter += 1;
+  const users = ['ip-1', 'ip-2'].map((username) => ({ username, password: `${username} s3cret` }));
+  const server = await ScriptedSmtpServer.start({ login: users });
+  servers.push(server);
+  const provider = await post('/providers', {
+    name: `Relay ${counter}`,
+    provider_type: 'SMTP',
+    settings: { host: '127.0.0.1', port: server.port, connections: 2 },
+    credentials: users[0],
+  });
+  const ips = await Promise.all(
+    users.map((credentials, position) =>
+      post('/dedicated-ips', { provider_id: provider.id, ip_address: `192.0.2.${40 + position}`, credentials }),
+    ),
+  );
+  const id = await pool(
+    'weighted',
+    ips.map((ip) => ({ provider_id: provider.id, dedicated_ip_id: ip.id })),
+  );
+  const [wrong] = ips;
+  const path = `${SENDERS}/dedicated-ips/${wrong.id}`;
+  await product.call('patch', path, { credentials: { username: 'ip-1', password: 'wrong' } });
+  const runId = await start(id);
+  await world.untilSent(runId);
+  expect(server.accepted.map(({ username }) => username)).toEqual(Array(CONTACTS).fill('ip-2'));
+  expect(server.duplicates()).toEqual([]);
+  const open = async () =>
+    (await product.call('get', `${SENDERS}/breakers`)).body.breakers.filter(
+      (breaker: { provider_id: string }) => breaker.provider_id === provider.id,
+    );
+  expect(await open()).toMatchObject([
+    { provider_id: provider.id, from_email: null, dedicated_ip_id: wrong.id, reason: 'AUTHENTICATION' },
+  ]);
+  expect((await product.call('get', `${SENDERS}/providers/${provider.id}`)).body.breaker.state).toBe('CLOSED');
+  const harmed = await many(
+    world.db,
+    sql`SELECT 1 FROM deliveries WHERE source_id = ${runId} AND (attempts <> 0 OR status <> 'SENT')
+        UNION ALL SELECT 1 FROM suppressions WHERE workspace_id = ${world.workspaceId} AND reason = 'BOUNCE'`,
+  );
+  expect(harmed).toEqual([]);
+  // Who would have gone by the first says why it did not.
+  const why = await reasons(runId);
+  expect((why['weight 1'] ?? 0) + (why['weight 1; failover: BREAKER_OPEN'] ?? 0)).toBe(CONTACTS);
+  expect(why['weight 1; failover: BREAKER_OPEN']).toBeGreaterThan(0);
+  // With the right one its next message is its probe, and it takes its share again.
+  await product.call('patch', path, { credentials: users[0] });
+  await world.untilSent(await start(id));
+  const byIp = server.accepted.slice(CONTACTS).map(({ username }) => username);
+  expect(new Set(byIp)).toEqual(new Set(['ip-1', 'ip-2']));
+  expect(await open()).toEqual([]);
+});
+
 test('two IPs of a relay that chooses them by user: each message logs in as its IP', async () => {
   counter += 1;
   const users = ['ip-1', 'ip-2'].map((username) => ({ username, password: `${username} s3cret` }));

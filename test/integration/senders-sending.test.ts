@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { auditCapacity } from '../../db/delivery/capacity';
 import { SHORT_MAIL } from '../support/campaign-world';
 import { type SendingProduct, startSendingProduct } from '../support/product';
 import { API_RIGS } from '../support/provider-rigs';
@@ -79,6 +80,12 @@ async function counts(runId: string): Promise<Record<string, number>> {
   return (await product.world.counts(runId)).byStatus;
 }
 
+/** What waits no longer does, so that it does not go by the next test's provider. */
+const cancel = (runId: string) =>
+  product.world.db.query(
+    "UPDATE streams SET state = 'CANCELLED' WHERE id = (SELECT stream_id FROM campaign_runs WHERE id = $1)",
+    [runId],
+  );
 const allSent = (runId: string) => until('all are sent', async () => (await counts(runId)).SENT === CONTACTS);
 const isOpen = (id: string) => until('the breaker is open', async () => (await show(id)).breaker.state === 'OPEN');
 const slowDot = ({ step }: StepContext) => (step === 'dot' ? { delayMs: 60 } : undefined);
@@ -136,6 +143,47 @@ describe('a campaign', () => {
     await change(provider, { max_sends_per_day: 1_000 });
     await allSent(runId);
     expect(await show(provider)).toMatchObject({ current_daily_sends: CONTACTS });
+    // Lowered below what is used, it holds until the next day; nothing is taken back.
+    await change(provider, { max_sends_per_day: 10 });
+    await known();
+    const later = await start();
+    await until('the next campaign waits', async () => (await counts(later)).QUEUED === CONTACTS);
+    await sleep(1_000);
+    expect(await counts(later)).toEqual({ QUEUED: CONTACTS });
+    expect(server.accepted).toHaveLength(CONTACTS);
+    expect(await show(provider)).toMatchObject({ current_daily_sends: CONTACTS, max_sends_per_day: 10 });
+    await cancel(later);
+  });
+
+  test('takes a unit again that comes back after the limit was found reached, and never one too many', async () => {
+    let release = () => {};
+    const answered = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const server = await relay({
+      script: ({ message, step }) => {
+        if (message !== 1) return undefined;
+        return step === 'mail' ? { after: answered } : step === 'rcpt' ? '451 4.2.0 later' : undefined;
+      },
+    });
+    await addProvider(server, { max_sends_per_day: 10 });
+    const runId = await start();
+    await until('all others of the limit are sent', async () => (await counts(runId)).SENT === 9);
+    await until('the lane sleeps', async () => {
+      const { rows } = await product.world.db.query<{ awake: boolean }>(
+        'SELECT l.awake FROM lanes l JOIN streams s ON s.lane_id = l.id JOIN campaign_runs r ON r.stream_id = s.id WHERE r.id = $1',
+        [runId],
+      );
+      return rows[0]?.awake === false;
+    });
+    release();
+    // A lane that finds a limit used up sleeps for a minute.
+    await until('the unit is taken again', async () => (await counts(runId)).SENT === 10, 30_000);
+    await sleep(1_000);
+    expect(await counts(runId)).toMatchObject({ SENT: 10, QUEUED: CONTACTS - 10 });
+    expect(server.accepted).toHaveLength(10);
+    expect(await auditCapacity(product.api.db, product.world.workspaceId, new Date(0))).toEqual([]);
+    await cancel(runId);
   });
 
   test('waits behind an open breaker without harm to anybody and goes on with the right password', async () => {

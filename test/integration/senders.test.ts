@@ -111,6 +111,7 @@ describe('providers', () => {
 
   test.each([
     ['an unknown provider type', { provider_type: 'PIGEON' }, '/body/provider_type'],
+    ['a type that is no text', { provider_type: null }, '/body/provider_type'],
     ['fields of later work', { sandbox_mode: true }, '/body'],
     ['settings of later work', { settings: { host: 'relay.example', sandbox_mode: true } }, '/body/settings'],
     ['no host', { settings: {} }, '/body/settings/host'],
@@ -192,6 +193,27 @@ describe('providers', () => {
       }
     },
   );
+
+  test.each([
+    ['SENDGRID', undefined],
+    ['MAILGUN', { domain: 'mg.acme.example' }],
+  ] as const)('of type %s keep the key of their webhooks with their credentials', async (type, settings) => {
+    const credentials = { api_key: 'key', webhook_signing_key: SECRET };
+    const made = await post({ ...relay(), provider_type: type, settings, credentials });
+    expect(made.status).toBe(201);
+    const change = (body: object) =>
+      api.request('patch', `${BASE}/${made.body.id}`, { token: api.tokens.operator, body });
+    const stored = async () => {
+      const senders = await loadSenders(api.db, api.workspace.id, api.deps.keyring, false);
+      return senders.find((sender) => sender.providerId === made.body.id);
+    };
+    // What a change leaves out stays, null removes.
+    const renewed = await change({ credentials: { api_key: 'another' } });
+    expect(await stored()).toMatchObject({ credentials: { api_key: 'another', webhook_signing_key: SECRET } });
+    await change({ credentials: { webhook_signing_key: null } });
+    expect(await stored()).toMatchObject({ credentials: { api_key: 'another', webhook_signing_key: null } });
+    for (const { text } of [made, renewed]) expect(text).not.toContain(SECRET);
+  });
 
   test.each([
     ['SES', { settings: {}, credentials: credentialsOf.SES }, '/body/settings/region'],

@@ -53,6 +53,69 @@ describe('sending domains', () => {
     expect(list.body.items).toContainEqual(row);
   });
 
+  test('begin unmeasured, unwarmed and with a day of their own', async () => {
+    const { body } = await call('get', `/domains/${(await domain({ daily_limit: 500 })).id}`);
+    expect(body).toMatchObject({
+      ...{ daily_limit: 500, daily_sent: 0, health_score: null, health_status: null, is_default: false },
+      ...{ warming_status: 'NOT_STARTED', warming_schedule_id: null, warming_started_at: null, warming_day: null },
+      dns_records: { spf: [], dkim: [], dmarc: [], return_path: [] },
+    });
+    await api.db.query(sql`
+      INSERT INTO capacity (workspace_id, kind, resource_id, window_key, limit_units, used)
+      VALUES (${api.workspace.id}, 'domain-day', ${body.id}, sally_now()::date::text, 500, 42)`);
+    await api.db.query(sql`
+      UPDATE sending_domains SET health_score = 72.5, warming_status = 'IN_PROGRESS', warming_day = 3,
+        warming_started_at = '2026-11-01T00:00:00Z' WHERE id = ${body.id}`);
+    expect((await call('get', `/domains/${body.id}`)).body).toMatchObject({
+      ...{ daily_sent: 42, health_score: 72.5, health_status: 'GOOD' },
+      ...{ warming_status: 'IN_PROGRESS', warming_day: 3, warming_started_at: '2026-11-01T00:00:00.000Z' },
+    });
+    expect(Date.parse(body.daily_reset_at)).toBeGreaterThan(Date.now());
+  });
+
+  test('are changed in what is given, and one of them is the default', async () => {
+    const { id } = await provider();
+    const dmarc = [{ type: 'TXT', name: '_dmarc.d.example', value: 'v=DMARC1; p=none' }];
+    const first = await domain({ daily_limit: 5, is_default: true, default_from_name: 'Us', dns_records: { dmarc } });
+    const spf = [{ type: 'TXT', name: 'd.example', value: 'v=spf1 include:relay.example -all' }];
+    const change = { status: 'PAUSED', dns_records: { spf }, providers: [{ provider_id: id, dkim: true, spf: true }] };
+    const response = await call('patch', `/domains/${first.id}`, change);
+    expect(response.body).toMatchObject({
+      ...{ status: 'PAUSED', daily_limit: 5, default_from_name: 'Us', is_default: true, version: 2 },
+      ...{ dns_records: { spf, dkim: [], dmarc, return_path: [] }, providers: change.providers },
+    });
+    await domain({ is_default: true });
+    expect((await call('get', `/domains/${first.id}`)).body).toMatchObject({ is_default: false, version: 3 });
+    const back = await call('patch', `/domains/${first.id}`, { status: 'PENDING', daily_limit: null });
+    expect(back.body).toMatchObject({ status: 'PENDING', daily_limit: null, dns_records: { spf } });
+    const headers = { 'If-Match': '"v1"' };
+    const stale = { token: api.tokens.operator, body: {}, headers };
+    expect((await api.request('patch', `${BASE}/domains/${first.id}`, stale)).status).toBe(412);
+    expect((await call('patch', `/domains/${ABSENT}`, {})).status).toBe(404);
+    const trail = await many(api.db, sql`SELECT 1 FROM audit_log WHERE entity_id = ${first.id}`);
+    expect(trail).toHaveLength(4);
+  });
+
+  test.each([
+    ['a status that is not for people', { status: 'ACTIVE' }, '/body/status'],
+    ['what only warming writes', { warming_day: 2 }, '/body'],
+    ['another name', { domain: 'y.example' }, '/body'],
+    [
+      'a record of another type',
+      { dns_records: { spf: [{ type: 'A', name: 'x', value: 'y' }] } },
+      '/body/dns_records/spf/0/type',
+    ],
+    [
+      'a record of two lines',
+      { dns_records: { spf: [{ type: 'TXT', name: 'x', value: 'y\nz' }] } },
+      '/body/dns_records/spf/0/value',
+    ],
+    ['a record that nobody knows', { dns_records: { bimi: [] } }, '/body/dns_records'],
+  ])('are not changed to %s', async (_, body, pointer) => {
+    const response = await call('patch', `/domains/${(await domain()).id}`, body);
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, pointer]);
+  });
+
   test.each([
     ['no domain', { domain: 'localhost' }, 422, '/body/domain'],
     ['a name that is none', { domain: '-x.example' }, 422, '/body/domain'],
@@ -128,7 +191,11 @@ describe('dedicated IPs', () => {
   test('say how their provider is told to use them', async () => {
     const { id } = await provider();
     const ip = await made('/dedicated-ips', { provider_id: id, ip_address: '192.0.2.7', egress: { port: 2_525 } });
-    expect(ip).toMatchObject({ ip_address: '192.0.2.7', egress: { port: 2_525 }, status: 'ACTIVE', daily_limit: null });
+    expect(ip).toMatchObject({
+      ...{ ip_address: '192.0.2.7', egress: { port: 2_525 }, status: 'ACTIVE', daily_limit: null, daily_sent: 0 },
+      ...{ warming_status: 'NOT_STARTED', warming_schedule_id: null, warming_started_at: null, warming_day: null },
+      ...{ blacklist_status: [], health_score: null, health_status: null, daily_reset_at: expect.any(String) },
+    });
     const changed = await call('patch', `/dedicated-ips/${ip.id}`, { status: 'PAUSED', daily_limit: 50 });
     expect(changed.body).toMatchObject({ egress: { port: 2_525 }, status: 'PAUSED', daily_limit: 50, version: 2 });
     const twice = await call('post', '/dedicated-ips', {
@@ -294,6 +361,16 @@ describe('sending pools', () => {
   ])('are not made %s', async (_, more, pointer) => {
     const response = await call('post', '/pools', { name: 'No pool', ...more((await provider()).id) });
     expect([response.status, response.body.errors[0].pointer]).toEqual([422, pointer]);
+  });
+
+  test.each([
+    ['without members', () => [], '/body/members'],
+    ['with a weight of 0', (id: string) => [{ provider_id: id, weight: 0 }], '/body/members/0/weight'],
+  ])('are not left %s', async (_, members, pointer) => {
+    const before = await pool();
+    const response = await call('patch', `/pools/${before.id}`, { members: members((await provider()).id) });
+    expect([response.status, response.body.errors[0].pointer]).toEqual([422, pointer]);
+    expect((await call('get', `/pools/${before.id}`)).body).toEqual(before);
   });
 
   test('are not made of an IP of another provider, nor of an identity whose domain names others', async () => {

@@ -205,6 +205,19 @@ describe('an enrolment', () => {
     expect(await rows(two)).toHaveLength(1);
   });
 
+  test('twice at the same moment is one enrolment with one mail', async () => {
+    const mailboxes = await mailboxesOf(world, 1, 30);
+    const sequence = await sequenceOf(world, mailboxes);
+    const [contact] = await addConsented(world, 1);
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => enrolIn(world, sequence, { contact_ids: [contact] })),
+    );
+    const sum = (key: string) => answers.reduce((all, answer) => all + answer[key], 0);
+    expect([sum('enrolled'), sum('already_enrolled')]).toEqual([1, 4]);
+    await plan(world);
+    expect([(await enrolments(sequence)).length, (await rows(sequence)).length]).toEqual([1, 1]);
+  });
+
   test('may be begun again as the sequence says: never, or so many days after the end', async () => {
     const mailboxes = await mailboxesOf(world, 1, 30);
     const [never, later] = [
@@ -326,6 +339,38 @@ describe('planned mail', () => {
     expect((await plan(world)).planned).toBe(4);
     expect((await world.call('PATCH', path, { is_active: false })).body).toMatchObject({ reserved: 0 });
     expect((await plan(world)).planned).toBe(0);
+  });
+
+  test('beyond a quota that is lowered below what is used waits for another day', async () => {
+    const [mailbox = ''] = await mailboxesOf(world, 1, 5);
+    const sequence = await sequenceOf(world, [mailbox]);
+    await enrolIn(world, sequence, { audience_id: await audienceOf(world, await addConsented(world, 5)) });
+    await plan(world);
+    await api.db.query(sql`UPDATE deliveries SET status = 'SENT', sent_at = sally_now(), claim_id = gen_random_uuid()
+      WHERE (source_id, id) IN (SELECT source_id, id FROM deliveries WHERE mailbox_id = ${mailbox} ORDER BY not_before LIMIT 3)`);
+    const path = `/workspaces/{ws}/email-infrastructure/mailboxes/${mailbox}`;
+    // Three went; two of which no longer may, and nothing is left below nothing.
+    const lowered = (await world.call('PATCH', path, { daily_quota: 1 })).body;
+    expect(lowered).toMatchObject({ daily_quota: 1, used: 3, reserved: 0, left: 0 });
+    expect((await plan(world)).planned).toBe(0);
+    await setClock(api, '2027-01-19T00:10:00+01:00');
+    expect((await plan(world)).planned).toBe(1);
+    expect(await schedule(mailbox)).toMatchObject({ used: 0, reserved: 1, left: 0 });
+  });
+
+  test('in a window that the change of clocks makes empty goes on the next day', async () => {
+    await setClock(api, '2027-03-28T00:05:00+01:00');
+    const mailboxes = await mailboxesOf(world, 1, 5);
+    const send_window = { start: '02:00', end: '03:00', timezone: 'Europe/Berlin' };
+    const sequence = await sequenceOf(world, mailboxes, [0], { send_window });
+    await enrolIn(world, sequence, { contact_ids: await addConsented(world, 1) });
+    expect(await plan(world)).toMatchObject({ planned: 0, unplanned: { OUTSIDE_SEND_WINDOW: 1 } });
+    expect(await rows(sequence)).toEqual([]);
+    await setClock(api, '2027-03-29T00:05:00+02:00');
+    expect((await plan(world)).planned).toBe(1);
+    expect((await rows(sequence)).map(({ not_before }) => not_before.toISOString())).toEqual([
+      '2027-03-29T00:00:00.000Z',
+    ]);
   });
 
   test('keeps its mailbox from being deleted, and the mailbox its provider', async () => {

@@ -31,7 +31,8 @@ export class Account {
       part.lastAt = Math.max(part.lastAt, lastAt);
       return;
     }
-    const { fromEmail, ipId } = way;
+    const { fromEmail } = way;
+    const ipId = way.ip?.id ?? null;
     const { providerId } = way.sender;
     this.parts.set(key, {
       ...{ date, hour: label, mxGroup, providerId, fromEmail, ipId },

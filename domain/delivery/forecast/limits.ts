@@ -17,7 +17,7 @@ export interface RouteLimits {
 export function limitsOf(input: ForecastInput, { ways }: Ways): RouteLimits[] {
   const states = new RouteStates(input);
   return ways.map((way) => ({
-    ...{ providerId: way.sender.providerId, fromEmail: way.fromEmail, ipId: way.ipId },
+    ...{ providerId: way.sender.providerId, fromEmail: way.fromEmail, ipId: way.ip?.id ?? null },
     perSecond: input.speedOf(way.sender.providerId),
     breakerUntil: states.breakerUntil(way, input.now),
     limits: way.caps.map((cap) => ({ kind: cap.kind, limit: cap.limit, used: states.usedOf(cap, input.now) })),

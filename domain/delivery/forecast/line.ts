@@ -13,6 +13,8 @@ export interface StreamCourse {
 
 export interface WaitingRow {
   row: ForecastRow;
+  /** Its place among rows that are due at the same moment. */
+  place: number;
   notBefore: number;
   /** Messages of it that are left. */
   left: number;
@@ -34,13 +36,17 @@ export class Line {
     private readonly first: ForecastRow,
   ) {}
 
-  add(row: ForecastRow): void {
-    this.rows.push({ row, notBefore: row.notBefore, left: row.weight, reason: null });
+  /**
+   * @param weight messages that it stands for
+   * @param place among rows that are due at the same moment
+   */
+  add(row: ForecastRow, weight: number, place: number): void {
+    this.rows.push({ row, place, notBefore: row.notBefore, left: weight, reason: null });
   }
 
   /** To be called when all rows are there. */
   sort(): void {
-    this.rows.sort((a, b) => a.notBefore - b.notBefore);
+    this.rows.sort(byTurn);
   }
 
   /** The next row, due or not. */
@@ -90,4 +96,12 @@ export class Line {
     if (choice.kind === 'none') return choice.cause;
     return this.ways.ways[choice.position] ?? 'NO_SENDER';
   }
+}
+
+/** The order in which rows are read: those that were due first, else by their places. */
+export function byTurn(
+  a: Pick<WaitingRow, 'notBefore' | 'place'> | null,
+  b: Pick<WaitingRow, 'notBefore' | 'place'> | null,
+): number {
+  return (a?.notBefore ?? 0) - (b?.notBefore ?? 0) || (a?.place ?? 0) - (b?.place ?? 0);
 }

@@ -1,5 +1,6 @@
 import type { Blocked, RouteCandidate, Way, Ways } from '../../senders';
 import { localDate, nextLocalMidnight } from '../../shared/zones';
+import { breakerBinds } from '../breaker';
 import { type CapacityLimit, ROLLING_BUCKETS, windowOf } from '../capacity';
 import { speedUp, type Throttle } from '../throttle';
 import type { ForecastBreaker, ForecastInput } from './types';
@@ -18,8 +19,8 @@ export function routeKey(providerId: string, fromEmail: string, ipId: string | n
   return `${providerId} ${fromEmail} ${ipId ?? ''}`;
 }
 
-export function keyOfWay({ sender, fromEmail, ipId }: Way): string {
-  return routeKey(sender.providerId, fromEmail, ipId);
+export function keyOfWay({ sender, fromEmail, ip }: Way): string {
+  return routeKey(sender.providerId, fromEmail, ip?.id ?? null);
 }
 
 /** Breakers, limits and throttles as they change in the course of a forecast, by the rules that claims go by. */
@@ -135,10 +136,7 @@ export class RouteStates {
   /** Until when breakers hold a way back; null = none does. */
   breakerUntil(way: Way, at: number): number | null {
     const { providerId } = way.sender;
-    const open = this.breakers.filter(
-      (breaker) =>
-        breaker.providerId === providerId && (breaker.fromEmail === null || breaker.fromEmail === way.fromEmail),
-    );
+    const open = this.breakers.filter((breaker) => breaker.providerId === providerId && breakerBinds(breaker, way));
     const until = Math.max(0, ...open.map((breaker) => breaker.until));
     return until > at ? until : null;
   }

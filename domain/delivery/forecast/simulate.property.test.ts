@@ -41,7 +41,7 @@ function forecastOf({ zone, perSecond, perDay, per24Hours, window, rows, weight,
       ...{ blocked: null, probe: false },
     },
     sender: { kind: 'installation', workspaceId: 'w', providerId: PROVIDER as never },
-    ...{ from: null, fromEmail: 'news@shop.example', ipId: null },
+    ...{ from: null, fromEmail: 'news@shop.example', ip: null },
     caps: [
       ...(perDay === null ? [] : [{ kind: 'provider-day' as const, resourceId: PROVIDER, limit: perDay }]),
       ...(per24Hours === null ? [] : [{ kind: 'provider-hour' as const, resourceId: PROVIDER, limit: per24Hours }]),

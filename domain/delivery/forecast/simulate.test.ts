@@ -51,7 +51,7 @@ function way(providerId: string, { perDay, per24Hours, ...more }: WayOptions = {
     sender: { kind: 'installation', workspaceId: 'w', providerId: providerId as never },
     from: null,
     fromEmail: 'news@shop.example',
-    ipId: null,
+    ip: null,
     caps,
   };
 }
@@ -228,7 +228,7 @@ test('checks take their part by reason, at the moment at which a message would g
 
 describe('several routes', () => {
   const second = 'provider-b';
-  const breaker = { providerId: PROVIDER, fromEmail: null, until: NOON + 2 * HOUR };
+  const breaker = { providerId: PROVIDER, fromEmail: null, ipId: null, reason: null, until: NOON + 2 * HOUR };
   const signed = { dkim: true, spf: true, closed: false };
 
   test('weights deal out, and each provider has a pace of its own', () => {

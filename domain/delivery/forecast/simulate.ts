@@ -1,17 +1,20 @@
-import { rankedPositions, type Way } from '../../senders';
+import type { Way } from '../../senders';
 import { judge } from '../verdict';
 import { Account } from './account';
-import { Line, type StreamCourse } from './line';
+import { byTurn, type Line, type StreamCourse } from './line';
+import { linesOf } from './lines';
 import { LEAST_PER_PAIR, Pages, READ_AHEAD } from './pages';
 import { RouteStates } from './route-states';
 import { Turns } from './turns';
-import type { Forecast, ForecastInput, ForecastRow, HoldReason } from './types';
+import type { Forecast, ForecastInput, HoldReason } from './types';
 
 /** Share of a second that one claim of a paced sender covers. */
 const CLAIM_SECONDS = 0.25;
 /** Longest that the messages of one step may take, where a sampled row stands for many; in long forecasts more. */
 const STEP_SECONDS = 30;
 const MOST_STEPS = 20_000;
+/** Into how many groups all messages are taken apart at least, where claims would be smaller still. */
+const FINEST = 10_000;
 /** What a throttle holds for less than this is its pace. */
 const PACE_MS = 5_000;
 
@@ -52,10 +55,13 @@ class Simulation {
   private readonly servers = new Map<string, Server>();
   private readonly streamsOfLane = new Map<string, number>();
   private readonly stepSeconds: number;
+  /** Messages of one step where a sampled row stands for more: as few as can be gone through in time. */
+  private readonly fewest: number;
 
   constructor(private readonly input: ForecastInput) {
     this.states = new RouteStates(input);
     this.stepSeconds = Math.max(STEP_SECONDS, (input.until - input.now) / 1000 / MOST_STEPS);
+    this.fewest = input.rows.reduce((sum, { weight }) => sum + weight, 0) / FINEST;
     this.account = new Account(input.zone, input.partBy);
     for (const stream of input.streams) {
       this.streams.set(stream.id, { ...stream, closedUntil: input.now, closedBy: null });
@@ -131,9 +137,7 @@ class Simulation {
       const open = lines.filter((line) => this.mayGo(line, server, at));
       const group = pages.next(groups, new Set(open.map((line) => line.mxGroup)), share, at);
       // Of rows with different ways, those that were due first.
-      const [line] = open
-        .filter((candidate) => candidate.mxGroup === group)
-        .sort((a, b) => (a.next?.notBefore ?? 0) - (b.next?.notBefore ?? 0));
+      const [line] = open.filter((candidate) => candidate.mxGroup === group).sort((a, b) => byTurn(a.next, b.next));
       if (!line) break;
       const count = this.takeFrom(line, server, size - taken, at + (taken * 1000) / server.perSecond, at);
       pages.took(count);
@@ -163,7 +167,7 @@ class Simulation {
     }
     const room = Math.min(
       next.left,
-      Math.max(wanted, Math.min(next.row.weight, server.perSecond * this.stepSeconds)),
+      Math.max(wanted, Math.min(next.row.weight, this.fewest, server.perSecond * this.stepSeconds)),
       this.states.throttled(way, line.mxGroup, at).most,
     );
     const count = this.states.take(way, room, at);
@@ -245,37 +249,5 @@ class Simulation {
       streams: new Turns(),
       pages: new Map(),
     });
-  }
-}
-
-/** Rows that are treated alike belong to one line: of the same stream, group, and order of ways. */
-function linesOf(input: ForecastInput, streams: ReadonlyMap<string, StreamCourse>): Line[] {
-  const lines = new Map<string, Line>();
-  const numbers = new Map<object, number>();
-  for (const row of input.rows) {
-    const stream = streams.get(row.streamId);
-    if (!stream) continue;
-    const request = numbers.get(row.ways) ?? numbers.size;
-    numbers.set(row.ways, request);
-    const key = `${row.streamId} ${row.mxGroup} ${request} ${orderOfWays(row)}`;
-    const line = lines.get(key) ?? new Line(stream, row.mxGroup, row.ways, row);
-    line.add(row);
-    lines.set(key, line);
-  }
-  for (const line of lines.values()) line.sort();
-  return [...lines.values()];
-}
-
-function orderOfWays(row: ForecastRow): string {
-  switch (row.ways.depends) {
-    case 'nothing':
-      return '';
-    case 'group':
-      return row.routingGroup;
-    case 'row': {
-      const candidates = row.ways.ways.map(({ candidate }) => candidate);
-      const recipient = { deliveryId: row.deliveryId, mxGroup: row.routingGroup };
-      return rankedPositions(candidates, recipient, row.ways.policy).join();
-    }
   }
 }

@@ -1,4 +1,5 @@
 import type { Ways } from '../../senders';
+import type { OpenBreaker } from '../breaker';
 import type { Facts } from '../facts';
 import type { Throttle } from '../throttle';
 import type { VerdictReason } from '../verdict';
@@ -26,10 +27,9 @@ export interface ForecastStream {
   isOwn: boolean;
 }
 
-/** A breaker that is not closed; `fromEmail` null = the whole provider's. */
-export interface ForecastBreaker {
+/** A breaker that is not closed, and when it is probed. */
+export interface ForecastBreaker extends OpenBreaker {
   providerId: string;
-  fromEmail: string | null;
   until: number;
 }
 

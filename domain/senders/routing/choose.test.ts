@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { alignmentOf } from './alignment';
 import type { RouteCandidate, RouteRecipient, RoutingPolicy } from './candidate';
-import { choiceDependsOn, chooseRoute } from './choose';
+import { choiceDependsOn, chooseRoute, firstChoiceShares } from './choose';
 
 const NOW = 10_000;
 const OPEN = { dkim: false, spf: false, closed: false };
@@ -258,6 +258,43 @@ describe('shares', () => {
   test('are equal in a round-robin, whatever the weights', () => {
     const pair = [candidate('a', { weight: 9 }), candidate('b')];
     expect(share('a', pair, policy({ strategy: 'round-robin' }))).toBeCloseTo(1 / 2, 1);
+  });
+});
+
+describe('expected shares of first choices', () => {
+  const expected = (candidates: RouteCandidate[], rules: RoutingPolicy, group = 'other'): Record<string, number> =>
+    Object.fromEntries(
+      [...firstChoiceShares(candidates, group, rules)].map(([position, part]) => [candidates[position]?.id, part]),
+    );
+
+  test('are the weights, lowered by health, of those that come first', () => {
+    const members = [
+      candidate('a', { weight: 1 }),
+      candidate('b', { weight: 4, health: health(50) }),
+      candidate('c', { weight: 9, health: health(20) }),
+      candidate('d', { weight: 7, mxGroups: ['gmail'] }),
+    ];
+    expect(expected(members, policy({ strategy: 'weighted' }))).toEqual({ a: 1 / 3, b: 2 / 3 });
+    expect(expected(members, policy({ strategy: 'weighted' }), 'gmail')).toEqual({ d: 1 });
+    expect(expected(members, policy({ strategy: 'round-robin' }))).toEqual({ a: 1 / 2, b: 1 / 2 });
+    expect(expected(members, policy({ strategy: 'round-robin', preferredProviders: ['provider-b'] }))).toEqual({
+      b: 1,
+    });
+    expect(expected(members, policy())).toEqual({ a: 1 });
+    expect(expected([], policy())).toEqual({});
+    const ill = [candidate('a', { health: health(0) }), candidate('b', { health: health(0) })];
+    expect(expected(ill, policy({ strategy: 'weighted' }))).toEqual({ a: 1 });
+  });
+
+  test('are those that messages then have', () => {
+    const members = [candidate('a'), candidate('b', { weight: 3 }), candidate('c', { weight: 4, health: health(60) })];
+    const rules = policy({ strategy: 'weighted' });
+    const found = new Map<string, number>();
+    for (let n = 0; n < 20_000; n += 1) {
+      const id = chosen(members, rules, to(`0199a1b2-0000-7000-8000-${String(n).padStart(12, '0')}`)) ?? '';
+      found.set(id, (found.get(id) ?? 0) + 1 / 20_000);
+    }
+    for (const [id, part] of Object.entries(expected(members, rules))) expect(found.get(id)).toBeCloseTo(part, 1);
   });
 });
 

@@ -1,9 +1,8 @@
+import { healthStatus } from '../health';
 import type { Alignment, Blocked, RouteCandidate, RouteChoice, RouteRecipient, RoutingPolicy } from './candidate';
 
 /** How soon to look again where only an operator can help. */
 const LOOK_AGAIN_MS = 30_000;
-const POOR = 50;
-const CRITICAL = 30;
 
 interface Ranked {
   position: number;
@@ -71,6 +70,37 @@ export function rankedPositions(
   return rank(candidates, recipient, policy).map(({ position }) => position);
 }
 
+/**
+ * Of many messages to one mailbox-provider group, the share that has each candidate (by position) as its first choice,
+ * whatever blocks it.
+ */
+export function firstChoiceShares(
+  candidates: readonly RouteCandidate[],
+  mxGroup: string,
+  policy: RoutingPolicy,
+): ReadonlyMap<number, number> {
+  const ranked = rank(candidates, { deliveryId: '', mxGroup }, policy);
+  const [first] = ranked;
+  if (!first) return new Map();
+  const alike = ranked.filter(
+    ({ preferred, affinity, tier }) =>
+      preferred === first.preferred && affinity === first.affinity && tier === first.tier,
+  );
+  const weights = alike.map(({ candidate }) => shareWeight(candidate, policy, healthAt(candidate, mxGroup)));
+  const all = weights.reduce((sum, weight) => sum + weight, 0);
+  if (policy.strategy === 'priority' || all === 0) return new Map([[first.position, 1]]);
+  return new Map(alike.map(({ position }, at) => [position, (weights[at] ?? 0) / all]));
+}
+
+function healthAt({ health }: RouteCandidate, mxGroup: string): number | null {
+  return health.byGroup.get(mxGroup) ?? health.overall;
+}
+
+/** What shares are in proportion to, where the strategy deals messages out. */
+function shareWeight(candidate: RouteCandidate, policy: RoutingPolicy, health: number | null): number {
+  return policy.strategy === 'weighted' ? candidate.weight * ((health ?? 100) / 100) : 1;
+}
+
 function blockedNow({ blocked }: RouteCandidate, now: number): { cause: Blocked; until: number } | null {
   return blocked !== null && blocked.until > now ? blocked : null;
 }
@@ -81,14 +111,14 @@ function rank(candidates: readonly RouteCandidate[], recipient: RouteRecipient, 
   for (const [position, candidate] of candidates.entries()) {
     const { alignment, mxGroups } = candidate;
     if (alignment.closed && !(alignment.dkim && alignment.spf)) continue;
-    const health = candidate.health.byGroup.get(recipient.mxGroup) ?? candidate.health.overall;
+    const health = healthAt(candidate, recipient.mxGroup);
     const preferred = policy.preferredProviders.indexOf(candidate.providerId);
     ranked.push({
       position,
       candidate,
       preferred: preferred === -1 ? policy.preferredProviders.length : preferred,
       affinity: mxGroups.length === 0 ? 1 : mxGroups.includes(recipient.mxGroup) ? 0 : 2,
-      tier: health === null || health >= POOR ? 0 : health >= CRITICAL ? 1 : 2,
+      tier: tierOf(health),
       order: orderOf(candidate, recipient, policy, health),
     });
   }
@@ -100,6 +130,12 @@ function rank(candidates: readonly RouteCandidate[], recipient: RouteRecipient, 
       a.order - b.order ||
       (a.candidate.id < b.candidate.id ? -1 : a.candidate.id > b.candidate.id ? 1 : 0),
   );
+}
+
+/** What is ill comes last: nobody is preferred for being well, and nothing is assumed of what was not measured. */
+function tierOf(health: number | null): number {
+  const status = healthStatus(health);
+  return status === 'CRITICAL' ? 2 : status === 'POOR' ? 1 : 0;
 }
 
 /**
@@ -116,9 +152,8 @@ function orderOf(
     case 'priority':
       return candidate.priority + (100 - (health ?? 100)) / 1_000;
     case 'weighted':
-      return rendezvous(recipient.deliveryId, candidate.id, candidate.weight * ((health ?? 100) / 100));
     case 'round-robin':
-      return rendezvous(recipient.deliveryId, candidate.id, 1);
+      return rendezvous(recipient.deliveryId, candidate.id, shareWeight(candidate, policy, health));
   }
 }
 

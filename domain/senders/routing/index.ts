@@ -1,6 +1,6 @@
 export * from './alignment';
 export * from './candidate';
-export { chooseRoute, rankedPositions } from './choose';
+export { chooseRoute, firstChoiceShares, rankedPositions } from './choose';
 export { type Egress, type IpCredentials, ipCredentials, parseEgress } from './egress';
 export * from './permitted';
 export * from './ways';

@@ -1,4 +1,4 @@
-import type { CapacityLimit } from '../../delivery';
+import type { BreakerWay, CapacityLimit, IpDifference } from '../../delivery';
 import type { Sender } from '../sender';
 import { alignmentOf } from './alignment';
 import type { RouteCandidate, RoutingPolicy } from './candidate';
@@ -23,7 +23,8 @@ export interface Way {
   /** In the place of the message's own From; null = that. */
   from: PermittedSender | null;
   fromEmail: string;
-  ipId: string | null;
+  /** Its dedicated IP, and what that has in the place of its provider's; null = none. */
+  ip: BreakerWay['ip'];
   caps: readonly CapacityLimit[];
 }
 
@@ -116,9 +117,19 @@ function makeWay(
       blocked: null,
       probe: false,
     },
-    ...{ sender, from, fromEmail, ipId: ip?.id ?? null },
+    ...{ sender, from, fromEmail, ip: ip && { id: ip.id, differsIn: differenceOf(provider, ip) } },
     caps: [...providerCaps(provider), ...objectCaps(domain, ip)],
   };
+}
+
+/** What an IP has of its own; null = it is used as the provider is. */
+function differenceOf(provider: Sender, { egress, sealed }: NonNullable<WayOut['ip']>): IpDifference | null {
+  if (provider.kind === 'installation') return null;
+  const { providerType, settings } = provider;
+  if (providerType !== 'SMTP') return Object.keys(egress).length > 0 ? 'pool' : null;
+  const { host = settings.host, port = settings.port } = egress;
+  if (host !== settings.host || port !== settings.port) return 'server';
+  return sealed === null ? null : 'login';
 }
 
 const throughIpMade = new WeakMap<Sender, Map<string, Sender>>();

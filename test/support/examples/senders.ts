@@ -7,6 +7,14 @@ async function aProvider(world: World): Promise<string> {
   return body.id;
 }
 
+const DMARC = { type: 'TXT', name: '_dmarc.sender.example', value: 'v=DMARC1; p=none' };
+
+async function aDomain(world: World): Promise<string> {
+  const domain = `${world.unique()}.example`;
+  const { body } = await world.call('POST', '/workspaces/{ws}/email-infrastructure/domains', { domain });
+  return body.id;
+}
+
 /** A sending domain of its own, and an identity on it; the identity's id. */
 async function anIdentity(world: World): Promise<string> {
   const domain = `${world.unique()}.example`;
@@ -75,10 +83,16 @@ export const sendersExamples: Examples = {
       subdomain: 'news',
       daily_limit: 1_000,
       default_from_name: 'News',
+      dns_records: { dmarc: [DMARC] },
       providers: [{ provider_id: await aProvider(world), dkim: true, spf: true }],
     },
   }),
   listSendingDomains: () => ({}),
+  getSendingDomain: async (world) => ({ params: { domain_id: await aDomain(world) } }),
+  updateSendingDomain: async (world) => ({
+    params: { domain_id: await aDomain(world) },
+    body: { daily_limit: 2_000, is_default: true, dns_records: { dmarc: [DMARC] } },
+  }),
   createSendingIdentity: async (world) => {
     const domain = `${world.unique()}.example`;
     await world.call('post', '/workspaces/{ws}/email-infrastructure/domains', { domain });
