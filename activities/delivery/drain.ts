@@ -305,6 +305,11 @@ export class LaneDrain {
     );
   }
 
+  /** Whether something that was due had to be left. */
+  get blocked(): boolean {
+    return Number.isFinite(this.blockedUntil) && this.blockedUntil > performance.now();
+  }
+
   private isBlockedForLong(): boolean {
     return Number.isFinite(this.blockedUntil) && this.blockedUntil - performance.now() > LINGER_MS && this.buffer.empty;
   }

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { findLane, finishedRuns, type LaneRow, putLaneToSleep, touchLane } from '../../db/delivery/lanes';
+import { liveProcesses } from '../../db/delivery/process';
 import { laneOutlook } from '../../db/delivery/read-ahead';
 import { CAMPAIGN_RUN_CHANGED_SIGNAL, campaignRunWorkflowId } from '../../domain/campaigns/contract';
 import type { DrainLaneInput, DrainLaneResult } from '../../domain/delivery';
@@ -18,6 +19,10 @@ const LONGEST_SLEEP_MS = 3_600_000;
 const HEARTBEAT_MS = 1_000;
 /** Slice of a drain when others wait for slots. */
 const SHORT_SLICE_MS = 5_000;
+/** A pool's lane with more due rows than this is dealt out to all delivery processes. */
+const WORTH_SHARING = 2_000;
+/** How often a drain of such a lane that has it for itself looks whether others could help. */
+const SHARING_LOOK_MS = 1_000;
 
 /** Activities of the delivery queue; the only callers of a connector's send. */
 export function createDeliveryActivities(deps: ActivityDependencies, process: SendingProcess, slots: number) {
@@ -52,7 +57,7 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
       const outlook = await laneOutlook(db, input.laneId);
       if (!outlook.queued) return { kind: 'empty' };
       if (outlook.nextDueInMs === 0 && report.blockedForMs === null && process.accepting) {
-        return { kind: 'more', parts: outlook.dueRows > 2000 && lane.kind === 'pool' };
+        return { kind: 'more', parts: outlook.dueRows > WORTH_SHARING && lane.kind === 'pool' };
       }
       const due = outlook.nextDueInMs === 0 ? (report.blockedForMs ?? LEAST_SLEEP_MS) : outlook.nextDueInMs;
       const sleepMs = Math.min(due ?? LONGEST_SLEEP_MS, report.blockedForMs ?? LONGEST_SLEEP_MS);
@@ -72,6 +77,7 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
     process.directory.lookAgain(lane.workspaceId);
     const isCrowded = drains + lingering.count >= slots;
     const sliceMs = isCrowded ? SHORT_SLICE_MS : deps.config.DRAIN_SLICE_SECONDS * 1000;
+    const shared = new AbortController();
     const drain = new LaneDrain(
       process,
       {
@@ -80,14 +86,32 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
         urgent: lane.kind === 'opt-in' || lane.kind === 'transactional',
         share: input.share ?? { part: 0, of: 1 },
       },
-      signal,
+      AbortSignal.any([signal, shared.signal]),
     );
+    // What is blocked is blocked for the others, too.
+    const look = async (): Promise<void> => {
+      if (!drain.blocked && (await isWorthSharing(input.laneId))) shared.abort();
+    };
+    const looking =
+      lane.kind === 'pool' && input.share === undefined
+        ? setInterval(() => void look().catch(() => undefined), SHARING_LOOK_MS)
+        : undefined;
     let touched = performance.now();
-    return drain.run(sliceMs, () => {
-      if (performance.now() - touched < 5_000) return;
-      touched = performance.now();
-      touchLane(db, input.laneId).catch((error: unknown) => deps.log.warn({ err: error }, 'lane not touched'));
-    });
+    try {
+      return await drain.run(sliceMs, () => {
+        if (performance.now() - touched < 5_000) return;
+        touched = performance.now();
+        touchLane(db, input.laneId).catch((error: unknown) => deps.log.warn({ err: error }, 'lane not touched'));
+      });
+    } finally {
+      clearInterval(looking);
+    }
+  }
+
+  /** Whether a lane has work for several processes, and there are several. */
+  async function isWorthSharing(laneId: string): Promise<boolean> {
+    if ((await liveProcesses(deps.db)).length < 2) return false;
+    return (await laneOutlook(deps.db, laneId)).dueRows > WORTH_SHARING;
   }
 
   async function tellFinishedRuns(laneId: string): Promise<void> {

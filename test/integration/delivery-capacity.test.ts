@@ -24,8 +24,6 @@ beforeAll(async () => {
     env: { ALLOW_PRIVATE_SMTP: 'true' },
     workerEnv: {
       SMTP_URL: `${sink.url}?tls=off`,
-      // The lane is dealt out to all processes after the first drain's slice.
-      DRAIN_SLICE_SECONDS: '1',
     },
     workers: ['control', ...Array.from({ length: WORKERS }, () => 'delivery' as const)],
   });
