@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { markAudiencesDirty } from '../../db/audiences';
+import { rollUpReceipts } from '../../db/delivery';
 import { consumeBatch, type EventConsumer } from '../../db/events';
 import { rollUpEngagements } from '../../db/tracking';
 import { changesToldBy } from '../../domain/audiences';
@@ -7,8 +8,11 @@ import type { ConsumeEventsResult } from '../../domain/events';
 import type { ActivityDependencies } from '../dependencies';
 
 const BATCH = 2_000;
-/** Engagements of one transaction of the roll-up: a second or less. */
-const ROLL_UP_BATCH = 5_000;
+/** What one transaction of each roll-up reads: engagements, and groups of some 32 messages. A second or less. */
+const ROLL_UPS = [
+  { name: 'engagements', batch: 5_000, read: rollUpEngagements },
+  { name: 'settledGroups', batch: 200, read: rollUpReceipts },
+] as const;
 /** Longest one round works; the Schedule begins the next. */
 const SLICE_MS = 4 * 60_000;
 
@@ -30,7 +34,7 @@ const CONSUMERS: readonly EventConsumer[] = [audiences];
 /** Activities of the events area. */
 export function createEventActivities({ db }: ActivityDependencies) {
   return {
-    /** Hands each consumer what it has not read, until nothing is left; opens and clicks are rolled up, too. */
+    /** Hands each consumer what it has not read, until nothing is left; opens, clicks and receipts are rolled up, too. */
     async consumeNewEvents(): Promise<ConsumeEventsResult> {
       const context = Context.current();
       const until = performance.now() + SLICE_MS;
@@ -45,11 +49,13 @@ export function createEventActivities({ db }: ActivityDependencies) {
           }
         }
       }
-      for (;;) {
-        const count = await rollUpEngagements(db, ROLL_UP_BATCH);
-        consumed.engagements = (consumed.engagements ?? 0) + count;
-        context.heartbeat(consumed);
-        if (count < ROLL_UP_BATCH || performance.now() > until || context.cancellationSignal.aborted) break;
+      for (const { name, batch, read } of ROLL_UPS) {
+        for (;;) {
+          const count = await read(db, batch);
+          consumed[name] = (consumed[name] ?? 0) + count;
+          context.heartbeat(consumed);
+          if (count < batch || performance.now() > until || context.cancellationSignal.aborted) break;
+        }
       }
       return { consumed };
     },

@@ -1,4 +1,11 @@
-import { confirmOptIn, findOptInRequest, findPageTheme, type OptInRequestRow, renewOptIn } from '../../db/consent';
+import {
+  confirmOptIn,
+  findLogoPicture,
+  findOptInRequest,
+  findPageTheme,
+  type OptInRequestRow,
+  renewOptIn,
+} from '../../db/consent';
 import {
   OPT_IN_CHANGED_SIGNAL,
   type OptInToken,
@@ -10,10 +17,11 @@ import {
 } from '../../domain/consent';
 import { ensureWorkflow, hintWorkflow } from '../../platform/temporal';
 import { escapeHtml, PAGE_STYLE, page, pageSetting, STYLE_PATH, unknownLink } from '../http/page';
-import { Problem } from '../http/problem';
+import { notFound, Problem } from '../http/problem';
 import { clientNetwork, limitRate } from '../http/rate-limit';
 import { defineRoute, type PublicContext, type RouteAnswer } from '../http/route';
 import { z } from '../http/schemas';
+import { findPublicWorkspace } from './sign-up';
 import { inBackground, tooMany, visitorOf } from './visitor';
 
 const params = z.object({ token: z.string() });
@@ -93,6 +101,30 @@ export const confirmPages = [
       const headers = { 'Content-Type': 'text/css; charset=utf-8', 'Cache-Control': 'public, max-age=86400' };
       const corners = theme.includes('square') ? 'SQUARE' : 'ROUNDED';
       return { status: 200, headers, text: themeStyle(theme.slice(0, 6), corners) };
+    },
+  }),
+  defineRoute({
+    operationId: 'publicLogo',
+    method: 'get',
+    path: '/public/{ws}/logo/{picture}',
+    tag: 'Public',
+    summary: "A workspace's logo; its name is of its content, so it can be kept for ever",
+    access: 'public',
+    hidden: true,
+    params: z.object({ ws: z.string().max(100), picture: z.string().regex(/^[0-9a-f]{64}\.png$/) }),
+    responses: { 200: { description: 'PNG', contentType: 'image/png' } },
+    async handle({ deps, raw: { response } }, { params: { ws, picture } }) {
+      const workspaceId = await findPublicWorkspace(deps.db, ws);
+      const png =
+        workspaceId &&
+        (await deps.db.workspaceTransaction(workspaceId, (tx) =>
+          findLogoPicture(tx, workspaceId, picture.slice(0, 64)),
+        ));
+      if (!png) throw notFound('logo');
+      response.setHeader('Content-Type', 'image/png');
+      response.setHeader('Cache-Control', 'public, max-age=31536000, immutable');
+      response.status(200).send(png);
+      return { status: 200, handled: true };
     },
   }),
   defineRoute({

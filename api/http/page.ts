@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { type PageLanguage, type PageTexts, type PageTheme, pageLanguage, pageTexts } from '../../domain/consent';
+import {
+  DEFAULT_LOOK,
+  type PageLanguage,
+  type PageLogo,
+  type PageTexts,
+  type PageTheme,
+  pageLanguage,
+  pageTexts,
+} from '../../domain/consent';
 import type { RouteAnswer } from './route';
 
 /** Text for HTML, also inside quoted attributes. */
@@ -13,6 +21,9 @@ export const PAGE_STYLE = `:root{color-scheme:light dark;--page:#f3f4f6;--card:#
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--page);color:var(--text);font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
 main{width:100%;max-width:32rem;padding:2.5rem;background:var(--card);border:1px solid var(--line);border-radius:1rem}
+.logo{margin:0 0 1.5rem}
+.logo img{display:block;max-width:100%;max-height:5rem;width:auto;height:auto}
+@media (prefers-color-scheme:dark){.logo img{padding:.5rem;background:#fff;border-radius:.4rem}}
 .sender{margin:0 0 .25rem;color:var(--soft);font-weight:600;font-size:.9rem}
 h1{margin:0 0 1rem;font-size:1.6rem;line-height:1.25;text-wrap:balance}
 p{margin:0 0 1rem}
@@ -73,12 +84,20 @@ export interface Page {
   wide?: boolean;
 }
 
+/** The look that every workspace begins with is in the pages' own sheet. */
+function themeSheet({ accentColor, corners }: PageTheme): string {
+  return accentColor === DEFAULT_LOOK.accentColor && corners === DEFAULT_LOOK.corners
+    ? ''
+    : `\n<link rel="stylesheet" href="/pages/theme/${accentColor}-${corners.toLowerCase()}.css">`;
+}
+
+function picture({ path, alt, width, height }: PageLogo): string {
+  return `<p class="logo"><img src="${escapeHtml(path)}" alt="${escapeHtml(alt)}" width="${width}" height="${height}"></p>\n`;
+}
+
 /** A complete page; works without script, cookie and session. */
 export function page(setting: PageSetting, status: number, { title, sender, content, wide }: Page): RouteAnswer {
   const { language, texts, theme } = setting;
-  const themed = theme
-    ? `\n<link rel="stylesheet" href="/pages/theme/${theme.accentColor}-${theme.corners.toLowerCase()}.css">`
-    : '';
   const links = [
     [theme?.privacyUrl, texts.privacy],
     [theme?.imprintUrl, texts.imprint],
@@ -98,11 +117,11 @@ export function page(setting: PageSetting, status: number, { title, sender, cont
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}${sender ? ` – ${escapeHtml(sender)}` : ''}</title>
-<link rel="stylesheet" href="${STYLE_PATH}">${themed}
+<link rel="stylesheet" href="${STYLE_PATH}">${theme ? themeSheet(theme) : ''}
 </head>
 <body>
 <main${wide ? ' class="wide"' : ''}>
-${sender ? `<p class="sender">${escapeHtml(sender)}</p>\n` : ''}<h1>${escapeHtml(title)}</h1>
+${theme?.logo ? picture(theme.logo) : ''}${sender ? `<p class="sender">${escapeHtml(sender)}</p>\n` : ''}<h1>${escapeHtml(title)}</h1>
 ${content}${footer ? `\n<footer>${footer}</footer>` : ''}
 </main>
 </body>

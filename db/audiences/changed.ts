@@ -7,6 +7,7 @@ import type { Lookups } from './resolve';
 const MOST_CONTACTS = 20_000;
 /** Rows that are read in order to find them. */
 const MOST_ROWS = 200_000;
+const NIL = '00000000-0000-0000-0000-000000000000';
 
 /** How far a calculation has seen: what came later may have changed somebody. */
 export interface Seen {
@@ -15,22 +16,28 @@ export interface Seen {
   /** How far opens and clicks had been rolled up. */
   engagementTransaction: string;
   engagementId: string;
+  /** How far the ledger's groups had been rolled up. */
+  settledTransaction: string;
+  settledClaim: string;
   lookupsSha256: string;
 }
 
+type Since = Omit<Seen, 'lookupsSha256'>;
+
 /** To be read before the calculation's own statement: what it does not see then is newer than this. */
 export async function seenNow(tx: Queryable, lookups: Lookups): Promise<Seen> {
-  const row = await one<{ xmin: string; transaction_id: string; event_id: string }>(
+  const row = await one<Since & Record<string, unknown>>(
     tx,
-    sql`SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin, coalesce(k.transaction_id, '0')::text AS transaction_id,
-          coalesce(k.event_id, '00000000-0000-0000-0000-000000000000') AS event_id
-        FROM (SELECT) AS always LEFT JOIN event_cursors k ON k.consumer = 'engagement-roll-up' AND k.shard = 0`,
+    sql`SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS transaction,
+          coalesce(e.transaction_id, '0')::text AS "engagementTransaction", coalesce(e.event_id, ${NIL}::uuid) AS "engagementId",
+          coalesce(g.transaction_id, '0')::text AS "settledTransaction", coalesce(g.event_id, ${NIL}::uuid) AS "settledClaim"
+        FROM (SELECT) AS always
+        LEFT JOIN event_cursors e ON e.consumer = 'engagement-roll-up' AND e.shard = 0
+        LEFT JOIN event_cursors g ON g.consumer = 'receipt-roll-up' AND g.shard = 0`,
   );
   if (!row) throw new Error('a snapshot has no horizon');
   return {
-    transaction: row.xmin,
-    engagementTransaction: row.transaction_id,
-    engagementId: row.event_id,
+    ...row,
     lookupsSha256: canonicalHash({
       timeZone: lookups.timeZone,
       fields: Object.fromEntries(lookups.fields),
@@ -56,10 +63,12 @@ export async function changedContacts(
   const before = await lastSeen(tx, audience, now);
   if (before === null) return null;
   const told = await toldContacts(tx, audience.workspaceId, tracked, before);
-  if (told === null || !tracked.engagement) return told;
-  const engaged = await engagedContacts(tx, audience.workspaceId, before);
+  if (told === null) return null;
+  const engaged = tracked.engagement ? await engagedContacts(tx, audience.workspaceId, before) : [];
   if (engaged === null) return null;
-  const all = [...new Set([...told, ...engaged])];
+  const settled = tracked.outcomes ? await settledContacts(tx, audience.workspaceId, before) : [];
+  if (settled === null) return null;
+  const all = [...new Set([...told, ...engaged, ...settled])];
   return all.length > MOST_CONTACTS ? null : all;
 }
 
@@ -68,23 +77,18 @@ async function lastSeen(
   tx: Queryable,
   { workspaceId, audienceId }: { workspaceId: string; audienceId: string },
   now: Seen,
-): Promise<Omit<Seen, 'lookupsSha256'> | null> {
-  const row = await one<{ transaction: string; engagement_transaction: string; engagement_id: string }>(
+): Promise<Since | null> {
+  return one<Since & Record<string, unknown>>(
     tx,
-    sql`SELECT seen_transaction::text AS transaction, seen_engagement_transaction::text AS engagement_transaction,
-          seen_engagement_id AS engagement_id
+    sql`SELECT seen_transaction::text AS transaction, seen_engagement_transaction::text AS "engagementTransaction",
+          seen_engagement_id AS "engagementId", seen_settled_transaction::text AS "settledTransaction",
+          seen_settled_claim AS "settledClaim"
         FROM audiences
         WHERE workspace_id = ${workspaceId} AND id = ${audienceId} AND seen_transaction <= ${now.transaction}::xid8
-          AND seen_engagement_transaction IS NOT NULL AND seen_lookups_sha256 = ${now.lookupsSha256}
+          AND seen_engagement_transaction IS NOT NULL AND seen_settled_transaction IS NOT NULL
+          AND seen_lookups_sha256 = ${now.lookupsSha256}
           AND calculated_sha256 = definition_sha256 AND calculation_error IS NULL
           AND fully_calculated_at > sally_now() - interval '1 day'`,
-  );
-  return (
-    row && {
-      transaction: row.transaction,
-      engagementTransaction: row.engagement_transaction,
-      engagementId: row.engagement_id,
-    }
   );
 }
 
@@ -93,7 +97,7 @@ async function toldContacts(
   tx: Queryable,
   workspaceId: string,
   tracked: TrackedChanges,
-  since: Omit<Seen, 'lookupsSha256'>,
+  since: Since,
 ): Promise<string[] | null> {
   const row = await one<{ rows: number; everybody: boolean; ids: string[] | null }>(
     tx,
@@ -122,11 +126,7 @@ async function toldContacts(
 }
 
 /** Who opened or clicked since then; later than what had been rolled up, whether it has been by now or not. */
-async function engagedContacts(
-  tx: Queryable,
-  workspaceId: string,
-  since: Omit<Seen, 'lookupsSha256'>,
-): Promise<string[] | null> {
+async function engagedContacts(tx: Queryable, workspaceId: string, since: Since): Promise<string[] | null> {
   const row = await one<{ rows: number; ids: string[] | null }>(
     tx,
     sql`WITH acts AS MATERIALIZED (
@@ -137,6 +137,29 @@ async function engagedContacts(
         SELECT (SELECT count(*) FROM acts) AS rows, array_agg(DISTINCT coalesce(c.merged_into, c.id)) AS ids
         FROM acts
         JOIN deliveries d ON d.source_id = acts.source_id AND d.id = acts.delivery_id AND d.workspace_id = ${workspaceId}::uuid
+        JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = d.contact_id`,
+  );
+  return !row || row.rows >= MOST_ROWS ? null : (row.ids ?? []);
+}
+
+/** To whom messages were accepted, refused, queued again since then; whatever they are by now. */
+async function settledContacts(tx: Queryable, workspaceId: string, since: Since): Promise<string[] | null> {
+  const row = await one<{ rows: number; ids: string[] | null }>(
+    tx,
+    sql`WITH changed AS MATERIALIZED (
+          SELECT g.source_ids, g.delivery_ids FROM delivery_groups g
+          WHERE g.transaction_id IS NOT NULL
+            AND (g.transaction_id, g.claim_id) > (${since.settledTransaction}::xid8, ${since.settledClaim}::uuid)
+            AND g.workspace_id = ${workspaceId}::uuid
+          LIMIT ${MOST_ROWS}),
+        members AS MATERIALIZED (
+          SELECT coalesce(c.source_ids[u.position], c.source_ids[1]) AS source_id, u.id
+          FROM changed c CROSS JOIN LATERAL unnest(c.delivery_ids) WITH ORDINALITY AS u (id, position)
+          LIMIT ${MOST_ROWS})
+        SELECT (SELECT count(*) FROM members) AS rows, array_agg(DISTINCT coalesce(c.merged_into, c.id)) AS ids
+        FROM members m
+        CROSS JOIN LATERAL (SELECT x.workspace_id, x.contact_id FROM deliveries x
+          WHERE x.source_id = m.source_id AND x.id = m.id OFFSET 0) d
         JOIN contacts c ON c.workspace_id = d.workspace_id AND c.id = d.contact_id`,
   );
   return !row || row.rows >= MOST_ROWS ? null : (row.ids ?? []);

@@ -32,7 +32,8 @@ interface Joins {
  */
 export function compileTree(tree: ConditionTree, lookups: Lookups, mode: CompileMode): CompiledTree {
   const joins: Joins = { workspaceId: lookups.workspaceId, mode, made: new Map() };
-  const predicate = compileNode(tree, lookups, joins);
+  const predicates = conjuncts(tree).map((node) => compileConjunct(node, lookups, joins));
+  const predicate = sql`(${joinStatements(predicates, sql` AND `)})`;
   return { joins: concatenate([...joins.made.values()].map(({ join }) => join)), predicate };
 }
 
@@ -49,6 +50,28 @@ export function matchingAmong(ids: readonly string[], tree: ConditionTree, looku
   return sql`SELECT c.id FROM unnest(${ids}::uuid[]) AS asked (id)
     JOIN contacts c ON c.workspace_id = ${lookups.workspaceId}::uuid AND c.id = asked.id ${joins}
     WHERE c.erased_at IS NULL AND ${predicate}`;
+}
+
+/** What must all be true at once: the parts of `all` at the top. */
+function conjuncts(tree: ConditionTree): ConditionTree[] {
+  return 'all' in tree ? tree.all.flatMap(conjuncts) : [tree];
+}
+
+/**
+ * Being in a set, or not in it, as a condition of its own is a semi-join or an anti-join. Unlike the join of a set below
+ * OR, whose rows must be unique first, several processes can share it; each would make such a set for itself.
+ */
+function compileConjunct(node: ConditionTree, lookups: Lookups, joins: Joins): Statement {
+  const negates = 'not' in node;
+  const inner = negates ? node.not : node;
+  if (joins.mode === 'each' || 'all' in inner || 'any' in inner || 'not' in inner) {
+    return compileNode(node, lookups, joins);
+  }
+  const leaf = leafOf(inner, lookups);
+  if (leaf.kind !== 'set') return compileNode(node, lookups, joins);
+  return leaf.negated === negates
+    ? sql`c.id IN (${leaf.members})`
+    : sql`NOT EXISTS (SELECT FROM (${leaf.members}) others WHERE others.contact_id = c.id)`;
 }
 
 function compileNode(tree: ConditionTree, lookups: Lookups, joins: Joins): Statement {

@@ -19,15 +19,20 @@ export function engagementLeaf(condition: ConditionOf<'engagement'>, lookups: Lo
 }
 
 /**
- * Opens and clicks as rolled up by contact (migration 0019). A row says when it happened first and last: within a length
- * of time that ends now is what happened last, unless its clock was ahead of this one.
+ * For rows `x` that say when it happened first and last: within a length of time that ends now is what happened last,
+ * unless its clock was ahead of this one.
  */
-function rolledUp(condition: ConditionOf<'engagement'>, { workspaceId, now }: Lookups): Statement {
-  const { campaign_id: campaignId, url, within } = condition;
-  const recent =
-    within === undefined
-      ? sql`true`
-      : sql`x.last_at > ${new Date(now.getTime() - milliseconds(within))}::timestamptz AND x.first_at <= ${now}::timestamptz`;
+function happenedLast({ within }: ConditionOf<'engagement'>, { now }: Lookups): Statement {
+  if (within === undefined) return sql`true`;
+  const from = new Date(now.getTime() - milliseconds(within));
+  return sql`x.last_at > ${from}::timestamptz AND x.first_at <= ${now}::timestamptz`;
+}
+
+/** Opens and clicks as rolled up by contact (migration 0019). */
+function rolledUp(condition: ConditionOf<'engagement'>, lookups: Lookups): Statement {
+  const { workspaceId } = lookups;
+  const { campaign_id: campaignId, url } = condition;
+  const recent = happenedLast(condition, lookups);
   // Not bound: the index of links is one of clicks only.
   const kind = condition.activity === 'opened' ? sql`x.kind = 'OPEN'` : sql`x.kind = 'CLICK'`;
   if (campaignId === undefined && url === undefined) {
@@ -40,6 +45,7 @@ function rolledUp(condition: ConditionOf<'engagement'>, { workspaceId, now }: Lo
       AND ${url === undefined ? sql`true` : sql`x.url_md5 = md5(${url}::text)::uuid`} AND ${recent}`;
 }
 
+/** Refused for good while it was sent (an index of just these), or reported by a provider afterwards. */
 function bounces(condition: ConditionOf<'engagement'>, lookups: Lookups): Statement {
   const { workspaceId } = lookups;
   return sql`SELECT d.contact_id FROM deliveries d
@@ -53,15 +59,21 @@ function bounces(condition: ConditionOf<'engagement'>, lookups: Lookups): Statem
       AND ${during(sql`x.created_at`, condition.within, lookups)}`;
 }
 
+/** Anything: as rolled up by contact (migration 0024). Something of one campaign: that campaign's part of the ledger. */
 function received(condition: ConditionOf<'engagement'>, lookups: Lookups): Statement {
+  const { workspaceId } = lookups;
+  if (condition.campaign_id === undefined) {
+    return sql`SELECT x.contact_id FROM contact_receipts x
+      WHERE x.workspace_id = ${workspaceId}::uuid AND ${happenedLast(condition, lookups)}`;
+  }
   return sql`SELECT d.contact_id FROM deliveries d
-    WHERE d.workspace_id = ${lookups.workspaceId}::uuid AND d.contact_id IS NOT NULL AND d.status = 'SENT'
+    WHERE d.workspace_id = ${workspaceId}::uuid AND d.contact_id IS NOT NULL AND d.status = 'SENT'
       AND d.class IN ('bulk', 'journey') AND ${ofCampaign(condition, lookups)}
       AND ${during(sql`d.sent_at`, condition.within, lookups)}`;
 }
 
-function ofCampaign(condition: ConditionOf<'engagement'>, { workspaceId }: Lookups): Statement {
-  if (condition.campaign_id === undefined) return sql`true`;
-  return sql`d.source_type = 'CAMPAIGN' AND d.source_id IN (SELECT r.id FROM campaign_runs r
-    WHERE r.workspace_id = ${workspaceId}::uuid AND r.campaign_id = ${condition.campaign_id}::uuid)`;
+/** By the runs' ids themselves: with a sub-query the planner may read the ledger of all campaigns for them. */
+function ofCampaign({ campaign_id: campaignId }: ConditionOf<'engagement'>, { campaignRuns }: Lookups): Statement {
+  if (campaignId === undefined) return sql`true`;
+  return sql`d.source_type = 'CAMPAIGN' AND d.source_id = ANY (${[...(campaignRuns.get(campaignId) ?? [])]}::uuid[])`;
 }

@@ -12,6 +12,8 @@ export type Leaf =
   | {
       kind: 'set';
       negated: boolean;
+      /** The set's contacts as `contact_id`, some of them perhaps several times. */
+      members: Statement;
       /** Each contact of the set once, as `contact_id`. */
       contactIds: Statement;
       /** The same question about `c` alone, by index. */
@@ -20,7 +22,8 @@ export type Leaf =
 
 /** A table that has at most one row per contact, moved along when contacts are merged. */
 export function keyed(contactIds: Statement, negated: boolean): Leaf {
-  return { kind: 'set', negated, contactIds, forEach: sql`EXISTS (${contactIds} AND x.contact_id = c.id)` };
+  const forEach = sql`EXISTS (${contactIds} AND x.contact_id = c.id)`;
+  return { kind: 'set', negated, members: contactIds, contactIds, forEach };
 }
 
 /**
@@ -28,14 +31,16 @@ export function keyed(contactIds: Statement, negated: boolean): Leaf {
  * they count for the one that is left.
  */
 export function history(rows: Statement, atLeast: number, { workspaceId }: Lookups): Leaf & { kind: 'set' } {
+  const all = sql`SELECT coalesce(merged.merged_into, rows.contact_id) AS contact_id
+    FROM (${rows}) rows
+    LEFT JOIN contacts merged ON merged.workspace_id = ${workspaceId}::uuid AND merged.id = rows.contact_id
+      AND merged.merged_into IS NOT NULL`;
+  const contactIds = sql`${all} GROUP BY 1 HAVING count(*) >= ${atLeast}::bigint`;
   return {
     kind: 'set',
     negated: false,
-    contactIds: sql`SELECT coalesce(merged.merged_into, rows.contact_id) AS contact_id
-      FROM (${rows}) rows
-      LEFT JOIN contacts merged ON merged.workspace_id = ${workspaceId}::uuid AND merged.id = rows.contact_id
-        AND merged.merged_into IS NOT NULL
-      GROUP BY 1 HAVING count(*) >= ${atLeast}::bigint`,
+    members: atLeast === 1 ? all : contactIds,
+    contactIds,
     forEach: sql`(SELECT count(*) FROM (
         SELECT FROM (${rows}) rows WHERE rows.contact_id = ANY (ARRAY(
           SELECT c.id UNION ALL

@@ -2,7 +2,7 @@ import type { ConditionTree } from '../../domain/audiences';
 import { many, one, type Queryable, type Statement, sql, sqlState } from '../../platform/postgres';
 import { compileTree, matchingContacts } from './compile';
 import type { Lookups } from './resolve';
-import { giveRoom } from './room';
+import { giveRoom, lookUpEach } from './room';
 
 const QUERY_CANCELED = '57014';
 /** Contacts that an estimate looks at; the few are for when even the many take too long. */
@@ -63,10 +63,7 @@ async function sample(
   );
   const percent = Math.min(100, (contacts / (size?.rows ?? 1)) * 100);
   const { joins, predicate } = compileTree(tree, lookups, 'each');
-  // A few contacts, each looked up by indexes: a hash of a whole table for their sake is what takes too long.
-  await tx.query('SET LOCAL enable_nestloop = on');
-  await tx.query('SET LOCAL enable_hashjoin = off');
-  await tx.query('SET LOCAL enable_mergejoin = off');
+  await lookUpEach(tx);
   const found = await matches(
     tx,
     sql`SELECT c.id FROM contacts c TABLESAMPLE SYSTEM (${percent}::real) ${joins}

@@ -5,12 +5,12 @@ import {
   type RefreshResult,
 } from '../../domain/audiences';
 import { type Database, one, type Queryable, type Statement, sql, sqlState } from '../../platform/postgres';
-import { countEvents } from '../events';
+import { appendingEvents, countEvents } from '../events';
 import { markAudiencesUsing } from './audiences';
 import { changedContacts, type Seen, seenNow } from './changed';
 import { matchingAmong, matchingContacts } from './compile';
 import { type Lookups, resolveConditions } from './resolve';
-import { giveRoom } from './room';
+import { giveRoom, lookUpEach } from './room';
 
 /** Up to here a calculation's differences become the members at once, in the transaction that found them. */
 const AT_ONCE = 20_000;
@@ -109,10 +109,11 @@ async function calculate(tx: Queryable, audience: RefreshAudienceInput, scope: R
   if (ids === null) {
     await tx.query('SET LOCAL enable_seqscan = on');
     await giveRoom(tx, '128MB');
+  } else {
+    await lookUpEach(tx);
   }
   const wanted = ids === null ? matchingContacts(tree, lookups) : matchingAmong(ids, tree, lookups);
-  const differences = await tx.query(differenceStatement(calculation, wanted, ids));
-  if ((differences.rowCount ?? 0) > AT_ONCE) return { kind: 'batches', calculation };
+  if (!(await noteDifferences(tx, calculation, wanted, ids))) return { kind: 'batches', calculation };
   const { added, removed } = await applyBatch(tx, calculation);
   await finish(tx, calculation, { added, removed });
   return { kind: 'done', result: { outcome: 'refreshed', added, removed } };
@@ -130,6 +131,41 @@ async function resolved(
   return { tree: parsed.tree, lookups: resolution.lookups };
 }
 
+/**
+ * Puts who is to join and who is to leave into audience_differences; false: they are more than AT_ONCE. Asked first and
+ * written afterwards, since Postgres uses one process alone for a statement that writes. A baseline, and what turns out to
+ * be many, is written where it is found.
+ */
+async function noteDifferences(
+  tx: Queryable,
+  calculation: Calculation,
+  wanted: Statement,
+  ids: readonly string[] | null,
+): Promise<boolean> {
+  const { workspaceId, audienceId, baseline } = calculation;
+  const differences = differenceStatement(calculation, wanted, ids);
+  const into = sql`INSERT INTO audience_differences (workspace_id, audience_id, contact_id, joins)`;
+  if (!baseline) {
+    const found = await one<{ count: number; joining: string[] | null; leaving: string[] | null }>(
+      tx,
+      sql`SELECT count(*) AS count, (array_agg(contact_id) FILTER (WHERE joins))[1:${AT_ONCE}::integer] AS joining,
+            (array_agg(contact_id) FILTER (WHERE NOT joins))[1:${AT_ONCE}::integer] AS leaving
+          FROM (${differences}) differences`,
+    );
+    if (!found) throw new Error('differences gave no result');
+    if (found.count <= AT_ONCE) {
+      await tx.query(sql`
+        ${into} SELECT ${workspaceId}::uuid, ${audienceId}::uuid, contact_id, true FROM unnest(${found.joining ?? []}::uuid[]) contact_id
+        UNION ALL SELECT ${workspaceId}::uuid, ${audienceId}::uuid, contact_id, false FROM unnest(${found.leaving ?? []}::uuid[]) contact_id`);
+      return true;
+    }
+  }
+  const written = await tx.query(
+    sql`${into} SELECT ${workspaceId}::uuid, ${audienceId}::uuid, contact_id, joins FROM (${differences}) differences`,
+  );
+  return (written.rowCount ?? 0) <= AT_ONCE;
+}
+
 /** Who is to join and who is to leave, of all contacts or of `ids` alone. */
 function differenceStatement(
   { workspaceId, audienceId }: RefreshAudienceInput,
@@ -137,9 +173,7 @@ function differenceStatement(
   ids: readonly string[] | null,
 ): Statement {
   const among = ids === null ? sql`` : sql`AND contact_id = ANY (${ids}::uuid[])`;
-  return sql`
-    INSERT INTO audience_differences (workspace_id, audience_id, contact_id, joins)
-    SELECT ${workspaceId}::uuid, ${audienceId}::uuid, coalesce(wanted.id, member.contact_id), member.contact_id IS NULL
+  return sql`SELECT coalesce(wanted.id, member.contact_id) AS contact_id, member.contact_id IS NULL AS joins
     FROM (${wanted}) wanted
     FULL JOIN (SELECT contact_id FROM audience_members
       WHERE workspace_id = ${workspaceId}::uuid AND audience_id = ${audienceId}::uuid ${among}) member ON member.contact_id = wanted.id
@@ -178,12 +212,14 @@ async function applyBatch(
         noted AS (
           UPDATE audiences SET member_count = member_count + counted.added - counted.removed FROM counted
           WHERE workspace_id = ${workspaceId} AND id = ${audienceId} AND counted.added + counted.removed > 0),
-        told AS (
-          SELECT count(sally_append_event(${workspaceId}, 'segment_membership_changed', change.contact_id, NULL, change.payload)) AS told
+        told AS (${appendingEvents(sql`
+          SELECT ${workspaceId}::uuid AS workspace_id, 'segment_membership_changed' AS event_type, change.contact_id,
+            NULL::uuid AS campaign_id, change.payload
           FROM (SELECT contact_id, ${payload('added')}::jsonb AS payload FROM added
                 UNION ALL SELECT contact_id, ${payload('removed')}::jsonb FROM removed) change
-          WHERE NOT ${calculation.baseline}::boolean)
-        SELECT (SELECT count(*) FROM taken) AS taken, counted.added, counted.removed, told.told FROM counted, told`,
+          WHERE NOT ${calculation.baseline}::boolean`)})
+        SELECT (SELECT count(*) FROM taken) AS taken, counted.added, counted.removed,
+          CASE WHEN ${calculation.baseline}::boolean THEN 0 ELSE counted.added + counted.removed END AS told FROM counted`,
   );
   if (!row) throw new Error('a batch gave no result');
   countEvents('segment_membership_changed', row.told);
@@ -205,6 +241,7 @@ async function finish(
       dirty_at = CASE WHEN dirty_at IS NOT DISTINCT FROM ${dirty_at}::timestamptz THEN NULL ELSE dirty_at END,
       seen_transaction = CASE WHEN dirty_at IS NOT DISTINCT FROM ${dirty_at}::timestamptz THEN ${seen.transaction}::xid8 END,
       seen_engagement_transaction = ${seen.engagementTransaction}::xid8, seen_engagement_id = ${seen.engagementId}::uuid,
+      seen_settled_transaction = ${seen.settledTransaction}::xid8, seen_settled_claim = ${seen.settledClaim}::uuid,
       seen_lookups_sha256 = ${seen.lookupsSha256}
     WHERE workspace_id = ${workspaceId} AND id = ${audienceId}`);
   await tx.query(sql`

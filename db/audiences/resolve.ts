@@ -19,6 +19,8 @@ export interface Lookups {
   timeZone: string;
   /** Zones that Postgres knows, where the tree asks about local dates; a contact with another counts as without one. */
   knownZones: string[];
+  /** All runs of each campaign that is named, by its id. */
+  campaignRuns: ReadonlyMap<string, readonly string[]>;
   /** By name. */
   fields: ReadonlyMap<string, { id: string; type: FieldType; options: string[] | null }>;
   /** By key. */
@@ -56,8 +58,9 @@ export async function resolveConditions(db: Queryable, workspaceId: string, tree
             WHERE g.workspace_id = w.id AND g.key = ANY (${[...names.categories]}::text[])), '{}') AS categories,
           ARRAY(SELECT a.id::text FROM audiences a WHERE a.workspace_id = w.id AND a.archived_at IS NULL
             AND a.id = ANY (${[...ids.audiences]}::uuid[])) AS audiences,
-          ARRAY(SELECT c.id::text FROM campaigns c WHERE c.workspace_id = w.id
-            AND c.id = ANY (${[...ids.campaigns]}::uuid[])) AS campaigns
+          coalesce((SELECT jsonb_object_agg(c.id, ARRAY(SELECT r.id FROM campaign_runs r
+              WHERE r.workspace_id = c.workspace_id AND r.campaign_id = c.id))
+            FROM campaigns c WHERE c.workspace_id = w.id AND c.id = ANY (${[...ids.campaigns]}::uuid[])), '{}') AS campaigns
         FROM workspaces w WHERE w.id = ${workspaceId}`,
   );
   if (!found) throw new Error('conditions of a workspace that does not exist');
@@ -68,6 +71,7 @@ export async function resolveConditions(db: Queryable, workspaceId: string, tree
     now: found.now,
     timeZone: found.time_zone,
     knownZones: [],
+    campaignRuns: new Map(Object.entries(found.campaigns)),
     fields: new Map(found.fields.map(({ id, name, type, options }) => [name, { id, type, options }])),
     purposes: new Map(Object.entries(found.purposes)),
     categories: new Map(Object.entries(found.categories)),
@@ -117,7 +121,7 @@ function problemOf(condition: Condition, path: string, found: Found): TreeProble
         ? null
         : { path: at('audience_id'), message: 'No audience with this id exists.' };
     case 'engagement':
-      return !condition.campaign_id || found.campaigns.includes(condition.campaign_id)
+      return !condition.campaign_id || found.campaigns[condition.campaign_id]
         ? null
         : { path: at('campaign_id'), message: 'No campaign with this id exists.' };
     case 'submission':
@@ -133,7 +137,7 @@ interface Found extends Record<string, unknown> {
   purposes: Record<string, string>;
   categories: Record<string, string>;
   audiences: string[];
-  campaigns: string[];
+  campaigns: Record<string, string[]>;
 }
 
 function notReady(field: { name: string; state: string }): string {

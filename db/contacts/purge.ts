@@ -96,6 +96,7 @@ export async function purgeRecords(tx: Queryable, target: PurgeTarget, counts: P
   await count('category_preferences', sql`DELETE FROM category_preferences WHERE ${mine}`);
   await count('contact_engagements', sql`DELETE FROM contact_engagements WHERE ${mine}`);
   await count('contact_engagement_details', sql`DELETE FROM contact_engagement_details WHERE ${mine}`);
+  await count('contact_receipts', sql`DELETE FROM contact_receipts WHERE ${mine}`);
   await count(
     'audience_members',
     sql`WITH removed AS (DELETE FROM audience_members WHERE ${mine} RETURNING audience_id),

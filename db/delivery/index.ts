@@ -6,4 +6,5 @@ export {
   sendingState,
   waitingMessages,
 } from './forecast';
+export { rollUpReceipts } from './receipts';
 export * from './soft-bounce';

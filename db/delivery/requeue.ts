@@ -4,6 +4,7 @@ import { returnUnits, unitsOfClaims } from './capacity';
 import { countStream, OTHER_SLOT } from './claim';
 import { returnFrequencyUnits } from './frequency';
 import { OPERATOR_PROCESS } from './operator';
+import { tellOfClaims } from './receipts';
 
 /** Which FAILED rows are meant. A campaign, a sequence or a contact is named, since the ledger has an index of each. */
 export interface RequeueFilter {
@@ -98,6 +99,10 @@ export async function requeue(
           cap_date = NULL, mailbox_date = NULL, slot_until = CASE WHEN d.mailbox_id IS NOT NULL THEN sally_now() END
         FROM wanted w WHERE d.source_id = w.source_id AND d.id = w.id
         RETURNING d.stream_id, d.lane_id, d.source_type, d.source_id, d.id, d.claim_id, w.held`,
+  );
+  await tellOfClaims(
+    tx,
+    rows.flatMap(({ claim_id }) => claim_id ?? []),
   );
   const enrolments = rows.filter((row) => row.source_type === 'SEQUENCE').map((row) => row.source_id);
   await reopenEnrolments(tx, filter.workspaceId, enrolments);

@@ -3,6 +3,7 @@ import { one, sql } from '../../platform/postgres';
 import { retakeUnits, returnUnits, unitsOfClaims } from './capacity';
 import { countStream, OTHER_SLOT } from './claim';
 import { returnFrequencyUnits } from './frequency';
+import { tellOfClaims } from './receipts';
 
 /** A truth that comes after its group was closed. */
 export interface LateTruth {
@@ -73,6 +74,7 @@ export async function settleLate(tx: PoolClient, truth: LateTruth): Promise<Late
       rfc_message_id = coalesce(${truth.rfcMessageId ?? null}, rfc_message_id),
       sent_at = CASE WHEN ${status} = 'SENT' THEN sally_now() END
     WHERE source_id = ${truth.sourceId} AND id = ${truth.deliveryId}`);
+  await tellOfClaims(tx, [truth.claimId]);
   if (status === 'QUEUED') await tx.query(sql`UPDATE streams SET idle = false WHERE id = ${row.stream_id} AND idle`);
   await countStream(tx, {
     workspaceId: truth.workspaceId,

@@ -1,5 +1,5 @@
 import { marketingEventsIngested } from '../../platform/metrics';
-import { type Queryable, sql } from '../../platform/postgres';
+import { type Queryable, type Statement, sql } from '../../platform/postgres';
 
 export interface NewEvent {
   workspaceId: string;
@@ -17,6 +17,16 @@ export async function appendEvent(tx: Queryable, event: NewEvent): Promise<void>
     SELECT sally_append_event(${event.workspaceId}, ${event.type}, ${event.contactId ?? null}, ${event.campaignId ?? null},
       ${JSON.stringify(event.payload)}::jsonb)`);
   countEvents(event.type);
+}
+
+/**
+ * The same as a part of a set-based statement: one event for each row (workspace_id, event_type, contact_id, campaign_id,
+ * payload). The clock is read once, and no function called per row. Who uses it counts them (countEvents).
+ */
+export function appendingEvents(rows: Statement): Statement {
+  return sql`INSERT INTO marketing_events (workspace_id, event_type, contact_id, campaign_id, payload, created_at, received_at)
+    SELECT r.workspace_id, r.event_type, r.contact_id, r.campaign_id, r.payload, (SELECT sally_now()), (SELECT sally_now())
+    FROM (${rows}) r`;
 }
 
 /**

@@ -22,8 +22,18 @@ describe('what tells of changes', () => {
         { type: 'event', event_type: 'purchase', at_least: 3 },
       ],
     };
-    expect(trackedChanges(tree)).toEqual({ eventTypes: ['purchase'], usesAudiences: [audience_id], engagement: true });
-    expect(trackedChanges(named)).toEqual({ eventTypes: [], usesAudiences: [], engagement: false });
+    const nothing = { eventTypes: [], usesAudiences: [], engagement: false, outcomes: false };
+    expect(trackedChanges(tree)).toEqual({
+      ...{ eventTypes: ['purchase'], usesAudiences: [audience_id] },
+      ...{ engagement: true, outcomes: false },
+    });
+    expect(trackedChanges(named)).toEqual(nothing);
+    for (const activity of ['received', 'nothing_received'] as const) {
+      expect(trackedChanges({ type: 'engagement', activity })).toEqual({ ...nothing, outcomes: true });
+    }
+    // A provider may report it after the message was accepted.
+    const bounced = trackedChanges({ not: { type: 'engagement', activity: 'bounced' } });
+    expect(bounced).toEqual({ ...nothing, eventTypes: ['email_bounced'], outcomes: true });
   });
 
   const untracked: Condition[] = [
@@ -36,8 +46,8 @@ describe('what tells of changes', () => {
     { type: 'submission', within: week },
     { type: 'event', event_type: 'purchase', within: week },
     { type: 'engagement', activity: 'opened', within: week },
-    { type: 'engagement', activity: 'bounced' },
-    { type: 'engagement', activity: 'nothing_received' },
+    { type: 'engagement', activity: 'bounced', within: week },
+    { type: 'engagement', activity: 'nothing_received', within: week },
   ];
   test.each(untracked)('is nothing for a tree with %j, wherever it stands', (condition) => {
     expect(trackedChanges({ any: [named, { not: condition }] })).toBeNull();

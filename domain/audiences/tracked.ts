@@ -8,24 +8,34 @@ export interface TrackedChanges {
   usesAudiences: string[];
   /** Whether opens and clicks matter. */
   engagement: boolean;
+  /** Whether it matters what became of messages: received, refused. */
+  outcomes: boolean;
 }
 
 /**
  * What to go by in order to calculate a tree again for those alone who changed; null where that cannot be known: a
  * condition changes by time alone, or asks about something that not every writer tells of contact by contact (status,
- * categories, pending consents, deliveries).
+ * categories, pending consents).
  */
 export function trackedChanges(tree: ConditionTree): TrackedChanges | null {
   const conditions = conditionsOf(tree).map(({ condition }) => condition);
   if (!conditions.every(isTracked)) return null;
   const unique = (values: string[]) => [...new Set(values)].sort();
+  const activities = conditions.flatMap((condition) => (condition.type === 'engagement' ? [condition.activity] : []));
   return {
-    eventTypes: unique(conditions.flatMap((condition) => (condition.type === 'event' ? [condition.event_type] : []))),
+    eventTypes: unique(conditions.flatMap(eventTypesOf)),
     usesAudiences: unique(
       conditions.flatMap((condition) => (condition.type === 'audience' ? [condition.audience_id] : [])),
     ),
-    engagement: conditions.some((condition) => condition.type === 'engagement'),
+    engagement: activities.some((activity) => activity === 'opened' || activity === 'clicked'),
+    outcomes: activities.some((activity) => activity !== 'opened' && activity !== 'clicked'),
   };
+}
+
+function eventTypesOf(condition: Condition): string[] {
+  if (condition.type === 'event') return [condition.event_type];
+  // What a provider reports later than it accepted the message.
+  return condition.type === 'engagement' && condition.activity === 'bounced' ? ['email_bounced'] : [];
 }
 
 function isTracked(condition: Condition): boolean {
@@ -38,9 +48,8 @@ function isTracked(condition: Condition): boolean {
       return condition.status === 'granted' || condition.status === 'denied';
     case 'submission':
     case 'event':
-      return condition.within === undefined;
     case 'engagement':
-      return (condition.activity === 'opened' || condition.activity === 'clicked') && condition.within === undefined;
+      return condition.within === undefined;
     case 'audience':
       return true;
     case 'category':

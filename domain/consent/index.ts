@@ -5,6 +5,7 @@ export * from './invitation-token';
 export * from './link-token';
 export * from './mail-layout';
 export * from './opt-in';
+export * from './page-logo';
 export * from './page-texts';
 export * from './page-theme';
 export * from './preference-token';

@@ -1,12 +1,42 @@
 /** How a workspace's public pages look. Whatever colour it chooses, text stays readable. */
 
-export interface PageTheme {
+export interface PageLook {
   /** Six hexadecimal digits, lower case. */
   accentColor: string;
   corners: 'ROUNDED' | 'SQUARE';
   footer: string;
   privacyUrl: string | null;
   imprintUrl: string | null;
+}
+
+export interface PageTheme extends PageLook {
+  logo: PageLogo | null;
+}
+
+export interface PageLogo {
+  /** Where it is served, below the API's own address. */
+  path: string;
+  /** Of its content, as hexadecimal digits. */
+  sha256: string;
+  /** What it says, for who cannot see it. */
+  alt: string;
+  /** In pixels of the file. */
+  width: number;
+  height: number;
+}
+
+/** What every workspace begins with. */
+export const DEFAULT_LOOK: PageLook = {
+  accentColor: '1d4ed8',
+  corners: 'ROUNDED',
+  footer: '',
+  privacyUrl: null,
+  imprintUrl: null,
+};
+
+/** The picture's address below the API's; it changes with the picture, so that it can be kept for ever. */
+export function logoPath(workspaceSlug: string, sha256: string): string {
+  return `/public/${workspaceSlug}/logo/${sha256}.png`;
 }
 
 /** WCAG 2.2, success criterion 1.4.3 (AA): contrast of text. */
@@ -66,7 +96,7 @@ export function accentColors(color: string): {
 }
 
 /** The style sheet of a theme, after the pages' own. */
-export function themeStyle(accentColor: string, corners: PageTheme['corners']): string {
+export function themeStyle(accentColor: string, corners: PageLook['corners']): string {
   const { light, dark } = accentColors(accentColor);
   const square = corners === 'SQUARE' ? 'main,label,button,select,input{border-radius:0!important}\n' : '';
   return `:root{--accent:#${light.accent};--on-accent:#${light.on}}

@@ -7,6 +7,7 @@ import { gateUrl } from '../../domain/gates';
 import { one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
 import { confirmToken, consentWorkspace, messageToken, requestsOf, sentMessage } from '../support/consent-world';
+import { greyPng } from '../support/png';
 import { type BrowserPage, Chromium } from './chromium';
 
 const WCAG_PROBLEMS = readFileSync(join(__dirname, 'wcag.js'), 'utf8');
@@ -43,6 +44,8 @@ beforeAll(async () => {
     privacy_url: 'https://consent.example/privacy',
     imprint_url: 'https://consent.example/imprint',
   });
+  // Wider than a phone.
+  await call('put', '/page-theme/logo', { alt: 'Consent & Co', png: greyPng(600, 120).toString('base64') });
   browser = await Chromium.start();
   page = await browser.newPage();
 }, 120_000);
@@ -223,6 +226,32 @@ test.each([
   expect(await page.evaluate("document.querySelector('[role=alert]').textContent")).toContain(text);
 });
 
+test.each([1_000, 320])('the logo is loaded and fits, with its text, on a page %d pixels wide', async (width) => {
+  page.complaints.length = 0;
+  await page.look('dark', width);
+  await page.open(await contactLink(), 'en');
+  const shown = z.object({
+    alt: z.string(),
+    whole: z.boolean(),
+    natural: z.number(),
+    width: z.number(),
+    height: z.number(),
+  });
+  const read = `(() => {
+    const image = document.querySelector('.logo img');
+    const { width, height } = image.getBoundingClientRect();
+    return { alt: image.alt, whole: image.complete, natural: image.naturalWidth, width, height };
+  })()`;
+  const logo = shown.parse(await page.evaluate(read));
+  expect(logo).toMatchObject({ alt: 'Consent & Co', whole: true, natural: 600 });
+  expect(logo.width).toBeLessThanOrEqual(width);
+  expect(logo.height).toBeLessThanOrEqual(96);
+  expect((await page.accessibilityTree()).filter(({ role }) => role === 'image')).toEqual([
+    expect.objectContaining({ name: 'Consent & Co' }),
+  ]);
+  expect(page.complaints).toEqual([]);
+});
+
 test('the checks find what they are for', async () => {
   await page.look('light', 320);
   await page.open(await contactLink(), 'en');
@@ -233,6 +262,7 @@ test('the checks find what they are for', async () => {
     "document.querySelector('button').style.cssText = 'outline:none'",
     "document.querySelector('select').style.borderColor = '#eeeeee'",
     "document.querySelector('legend').style.width = '500px'",
+    "document.querySelector('img').removeAttribute('alt')",
     "document.querySelector('h2').outerHTML = '<h4>Too deep</h4>'",
   ];
   for (const change of spoil) await page.evaluate(`${change};0`);
@@ -242,7 +272,7 @@ test('the checks find what they are for', async () => {
   await page.evaluate(`${AXE};0`);
   const rules = z.array(z.string()).parse(await page.evaluate(AXE_PROBLEMS));
   expect(rules.map((problem) => problem.split(':')[0])).toEqual(
-    expect.arrayContaining(['html-has-lang', 'color-contrast', 'select-name', 'heading-order']),
+    expect.arrayContaining(['html-has-lang', 'color-contrast', 'select-name', 'heading-order', 'image-alt']),
   );
 });
 

@@ -10,6 +10,7 @@ import { canonicalHash } from '../../domain/content';
 import { AddressHasher } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
 import { Database, many, one, sql } from '../../platform/postgres';
+import { somethingIsSettled } from '../support/audience-outcomes';
 import { randomTrees } from '../support/audience-trees';
 import {
   type AudienceWorld,
@@ -22,7 +23,7 @@ import {
   URLS,
   WORDS,
 } from '../support/audience-world';
-import { engagementsRolledUp, eventsReadable } from '../support/events-readable';
+import { eventsReadable, everythingRolledUp } from '../support/events-readable';
 import { type TestDatabase, testDatabase } from '../support/stack';
 
 const hasher = new AddressHasher(Buffer.alloc(32, 7).toString('base64url'));
@@ -102,7 +103,7 @@ async function somethingHappens(random: () => number): Promise<void> {
   );
   const contactId = pick(random, alive).id;
   const from = { origin: 'API', originId: null, actorId } as const;
-  switch (Math.floor(random() * 8)) {
+  switch (Math.floor(random() * 10)) {
     case 0:
       return db.transaction(async (tx) => {
         const contact = await lockContact(tx, workspaceId, contactId);
@@ -146,7 +147,7 @@ async function somethingHappens(random: () => number): Promise<void> {
       const actor = pick(random, ['human', 'unknown', 'machine'] as const);
       const where = { workspaceId, sourceId: delivery.source_id, deliveryId: delivery.id };
       await recordEngagements(db, [{ id: uuidv7(), ...where, kind, linkPosition, actor, occurredAt: new Date() }]);
-      return random() < 0.7 ? engagementsRolledUp(db) : undefined;
+      return random() < 0.7 ? everythingRolledUp(db) : undefined;
     }
     case 6:
       return db.transaction(async (tx) => {
@@ -156,6 +157,10 @@ async function somethingHappens(random: () => number): Promise<void> {
         if (!pair.survivor || !pair.other) throw new Error('no pair');
         await mergeContacts(tx, workspaceId, pair.survivor, pair.other, { hasher, actorId });
       });
+    case 7:
+    case 8:
+      await somethingIsSettled(db, workspaceId, random);
+      return random() < 0.7 ? everythingRolledUp(db) : undefined;
     default:
       return db.transaction(async (tx) => {
         // As an erasure begins: the tombstone and its event in one transaction.
@@ -180,7 +185,7 @@ describe('a calculation of what changed', () => {
         for (const audience of audiences) expect(await refreshedByChanges(audience)).toBe(false);
         for (let round = 0; round < 3; round += 1) {
           for (let change = 0; change < 4; change += 1) await somethingHappens(random);
-          if (round === 2) await engagementsRolledUp(db);
+          if (round === 2) await everythingRolledUp(db);
           for (const audience of audiences) {
             if (await refreshedByChanges(audience)) byChanges += 1;
             expect(await members(audience)).toEqual(await wanted(audience));

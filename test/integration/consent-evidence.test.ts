@@ -5,6 +5,7 @@ import { uuidv7 } from '../../platform/ids';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi, type TestWorkspace } from '../support/api';
 import { confirmToken, consentWorkspace, requestsOf } from '../support/consent-world';
+import { greyPng } from '../support/png';
 
 let api: TestApi;
 let workspace: TestWorkspace;
@@ -379,5 +380,47 @@ describe('preferences and leavings by the API', () => {
     for (const bad of [{ accent_color: 'red' }, { accent_color: '#ffffff', privacy_url: 'javascript:alert(1)' }]) {
       expect((await call('put', '/page-theme', bad)).status).toBe(422);
     }
+  });
+
+  test('a logo shows on the pages, with or without a theme, until it is removed', async () => {
+    const { id } = await contact();
+    const url = (await call('get', `/contacts/${id}/preferences`)).body.preferences_url;
+    const html = async () =>
+      (await api.request('get', new URL(url).pathname, { headers: { accept: 'text/html' } })).text;
+    const png = greyPng(300, 80);
+    const alt = 'Consent & Co "Ltd" <1>';
+    const stored = await call('put', '/page-theme/logo', { alt, png: png.toString('base64') });
+    const { logo } = stored.body;
+    expect(logo).toMatchObject({ alt, width: 300, height: 80 });
+    const { pathname } = new URL(logo.url);
+    expect(pathname).toBe(`/public/${workspace.slug}/logo/${logo.sha256}.png`);
+    expect(await html()).toContain(
+      `<img src="${pathname}" alt="Consent &#38; Co &#34;Ltd&#34; &#60;1&#62;" width="300" height="80">`,
+    );
+    const shown = await fetch(logo.url.replace(new URL(logo.url).origin, api.url));
+    expect(Buffer.from(await shown.arrayBuffer())).toEqual(png);
+    expect(shown.headers.get('content-type')).toBe('image/png');
+    expect(shown.headers.get('cache-control')).toContain('immutable');
+    expect(shown.headers.get('x-content-type-options')).toBe('nosniff');
+    // A theme changes nothing about it; what is no picture of ours is refused as a whole.
+    expect((await call('put', '/page-theme', { accent_color: '#b91c1c' })).body.logo).toEqual(logo);
+    const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>').toString('base64');
+    for (const bad of [{ alt, png: svg }, { alt: ' ', png: png.toString('base64') }, { alt, png: 'ÿ' }, { alt }]) {
+      expect((await call('put', '/page-theme/logo', bad)).status).toBe(422);
+    }
+    expect((await call('get', '/page-theme')).body.logo).toEqual(logo);
+    // Neither another picture's name, nor another workspace's, gives this one.
+    for (const path of [pathname.replace(/\w{64}/, '0'.repeat(64)), `/public/nobody/logo/${logo.sha256}.png`]) {
+      expect((await api.request('get', path)).status).toBe(404);
+    }
+    expect((await call('delete', '/page-theme/logo')).status).toBe(204);
+    expect(await html()).not.toContain('<img');
+    expect((await api.request('get', pathname)).status).toBe(404);
+    expect((await call('delete', '/page-theme/logo')).status).toBe(404);
+    const audit = await many<{ action: string }>(
+      api.db,
+      sql`SELECT action FROM audit_log WHERE workspace_id = ${workspace.id} AND action LIKE 'page_logo%' ORDER BY id`,
+    );
+    expect(audit.map(({ action }) => action)).toEqual(['page_logo.update', 'page_logo.remove']);
   });
 });

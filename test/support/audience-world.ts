@@ -1,7 +1,7 @@
 import { AddressHasher } from '../../platform/crypto';
 import { uuidv7 } from '../../platform/ids';
 import { type Database, one, type Queryable, sql } from '../../platform/postgres';
-import { engagementsRolledUp } from './events-readable';
+import { everythingRolledUp } from './events-readable';
 import type { KnownContact, KnownDelivery, NaiveWorld } from './naive-audience';
 
 /** Small numbers from a seed (mulberry32), so that a failure can be repeated. */
@@ -72,7 +72,7 @@ export async function makeAudienceWorld(db: Database, random: () => number, size
     contacts.push(contact);
     await insertContact(db, workspaceId, contact, runs);
   }
-  await engagementsRolledUp(db);
+  await everythingRolledUp(db);
   return { contacts, now, workspaceZone, fieldTypes: FIELD_TYPES, workspaceId, audienceIds, campaignIds };
 }
 
@@ -234,14 +234,21 @@ async function insertDelivery(
   const run = runs.find((candidate) => candidate.campaignId === delivery.campaignId) ?? any;
   if (!run) throw new Error('no run');
   const sourceId = delivery.campaignId === null ? uuidv7() : run.id;
-  const id = uuidv7();
+  const [id, claimId] = [uuidv7(), uuidv7()];
   await db.query(sql`
     INSERT INTO deliveries (workspace_id, source_type, source_id, id, step_key, recipient_key, contact_id, message_id,
-      lane_id, stream_id, mx_group, class, priority, status, reason, not_before, last_attempt_at, sent_at)
+      lane_id, stream_id, mx_group, class, priority, status, reason, not_before, last_attempt_at, sent_at, claim_id)
     VALUES (${workspaceId}, ${delivery.campaignId === null ? 'TRANSACTIONAL' : 'CAMPAIGN'}, ${sourceId}, ${id}, ${id},
       ${contact.id}, ${contact.id}, ${run.messageId}, ${run.laneId}, ${run.streamId}, 'other', ${delivery.class}, 10,
       ${delivery.status}, ${delivery.reason}, ${delivery.at}, ${delivery.at},
-      ${delivery.status === 'SENT' ? delivery.at : null})`);
+      ${delivery.status === 'SENT' ? delivery.at : null}, ${delivery.status === 'QUEUED' ? null : claimId})`);
+  if (delivery.status !== 'QUEUED') {
+    await db.query(sql`
+      INSERT INTO delivery_groups (workspace_id, claim_id, process_id, lane_id, stream_id, route_id, source_ids, delivery_ids,
+        claimed_at, settled_at, transaction_id)
+      VALUES (${workspaceId}, ${claimId}, ${uuidv7()}, ${run.laneId}, ${run.streamId}, ${uuidv7()}, ARRAY[${sourceId}::uuid],
+        ARRAY[${id}::uuid], now(), now(), pg_current_xact_id())`);
+  }
   for (const { kind, actor, url, at } of delivery.engagements) {
     await db.query(sql`
       INSERT INTO engagements (workspace_id, source_id, delivery_id, kind, link_position, actor, occurred_at)

@@ -1,3 +1,4 @@
+import { rollUpReceipts } from '../../db/delivery';
 import { rollUpEngagements } from '../../db/tracking';
 import { type Database, one, type Queryable, sql } from '../../platform/postgres';
 import { until } from './until';
@@ -10,13 +11,15 @@ export function eventsReadable(db: Queryable): Promise<void> {
   return readable(db, 'marketing_events');
 }
 
-/** Waits for the horizon in the same way, then rolls up all opens and clicks so far. */
-export async function engagementsRolledUp(db: Database): Promise<void> {
+/** Waits for the horizon in the same way, then rolls up all opens, clicks and receipts so far. */
+export async function everythingRolledUp(db: Database): Promise<void> {
   await readable(db, 'engagements');
   while ((await rollUpEngagements(db, 1_000)) > 0);
+  await readable(db, 'delivery_groups');
+  while ((await rollUpReceipts(db, 1_000)) > 0);
 }
 
-async function readable(db: Queryable, table: 'marketing_events' | 'engagements'): Promise<void> {
+async function readable(db: Queryable, table: 'marketing_events' | 'engagements' | 'delivery_groups'): Promise<void> {
   await until(`no transaction holds back the horizon of ${table}`, async () => {
     const row = await one<{ held: boolean }>(
       db,

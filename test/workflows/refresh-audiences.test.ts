@@ -99,7 +99,7 @@ describe('dynamic audiences', () => {
     }
     await eventsReadable(api.db);
     const consumed = await tick(CONSUME_EVENTS_WORKFLOW);
-    expect(consumed).toEqual({ consumed: { audiences: expect.any(Number), engagements: 0 } });
+    expect(consumed).toEqual({ consumed: { audiences: expect.any(Number), engagements: 0, settledGroups: 0 } });
     expect(await tick(REFRESH_AUDIENCES_WORKFLOW)).toMatchObject({ failed: 0 });
     // Also the one that is made of the first.
     expect((await read(buyers)).member_count).toBe(1);

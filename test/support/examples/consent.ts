@@ -2,6 +2,7 @@ import { seedConsent } from '../../../db/consent';
 import { type MessageTokenPurpose, sealMessageToken } from '../../../domain/tracking';
 import { one, sql } from '../../../platform/postgres';
 import { confirmToken, sentMessage } from '../consent-world';
+import { greyPng } from '../png';
 import type { Examples } from './example';
 import type { World } from './world';
 
@@ -99,6 +100,12 @@ export const consentExamples: Examples = {
   listUnsubscribes: () => ({}),
   getPageTheme: () => ({}),
   setPageTheme: () => ({ body: { accent_color: '#b91c1c', corners: 'SQUARE', footer: 'Consent & Co, Main Street 1' } }),
+  setPageLogo: () => ({ body: { alt: 'Consent & Co', png: greyPng(120, 40).toString('base64') } }),
+  removePageLogo: async (world) => {
+    const logo = { alt: 'Consent & Co', png: greyPng(120, 40).toString('base64') };
+    await world.call('put', '/workspaces/{ws}/page-theme/logo', logo);
+    return {};
+  },
   getPreferences: (world) => messageLink(world, 'message-unsubscribe'),
   updatePreferences: async (world) => ({
     ...(await messageLink(world, 'message-unsubscribe')),
