@@ -162,13 +162,16 @@ class PartWriter {
 
   prepare(text: string, allow8Bit: boolean, slot: 0 | 1): PreparedPart {
     const raw = this.raw[slot] as Scratch;
-    raw.reserve(text.length * 3);
-    let length = raw.bytes.write(text, 0, 'utf8');
+    const write = (lines: string): number => {
+      raw.reserve(lines.length * 3);
+      return raw.bytes.write(lines, 0, 'utf8');
+    };
+    // The first line end tells what the others are, nearly always: most content is written once.
+    const first = text.indexOf('\n');
+    let length = write(first >= 0 && text[first - 1] !== '\r' ? withCrLf(text) : text);
     let facts = examine(raw.bytes, raw.words, length);
     if (facts === null) {
-      const lines = withCrLf(text);
-      raw.reserve(lines.length * 3);
-      length = raw.bytes.write(lines, 0, 'utf8');
+      length = write(withCrLf(text));
       facts = examine(raw.bytes, raw.words, length) ?? ODD_LINE_ENDS;
     }
     const identity = identityEncoding(facts, allow8Bit);
