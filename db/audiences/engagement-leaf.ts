@@ -59,7 +59,7 @@ function bounces(condition: ConditionOf<'engagement'>, lookups: Lookups): Statem
       AND ${during(sql`x.created_at`, condition.within, lookups)}`;
 }
 
-/** Anything: as rolled up by contact (migration 0024). Something of one campaign: that campaign's part of the ledger. */
+/** Anything: as rolled up by contact (migration 0023). Something of one campaign: that campaign's part of the ledger. */
 function received(condition: ConditionOf<'engagement'>, lookups: Lookups): Statement {
   const { workspaceId } = lookups;
   if (condition.campaign_id === undefined) {
