@@ -144,7 +144,8 @@ function byHand(world: World) {
 /** The reference: whom the ledger has no accepted message for; each refused address has none. */
 function unreachedByHand({ workspaceId }: World) {
   return sql`SELECT count(*) AS count FROM contacts c WHERE c.workspace_id = ${workspaceId}
-    AND c.id NOT IN (SELECT d.contact_id FROM deliveries d WHERE d.workspace_id = ${workspaceId} AND d.status = 'SENT')`;
+    AND NOT EXISTS (SELECT FROM deliveries d
+      WHERE d.workspace_id = ${workspaceId} AND d.contact_id = c.id AND d.status = 'SENT')`;
 }
 
 /** One contact in a hundred changes its plan, with the event that the product writes. */
