@@ -94,7 +94,9 @@ export function createDeliveryActivities(deps: ActivityDependencies, process: Se
     };
     const looking =
       lane.kind === 'pool' && input.share === undefined
-        ? setInterval(() => void look().catch(() => undefined), SHARING_LOOK_MS)
+        ? setInterval(() => {
+            look().catch((error: unknown) => deps.log.warn({ err: error }, 'whether others could help is not known'));
+          }, SHARING_LOOK_MS)
         : undefined;
     let touched = performance.now();
     try {

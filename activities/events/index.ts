@@ -8,7 +8,7 @@ import type { ConsumeEventsResult } from '../../domain/events';
 import type { ActivityDependencies } from '../dependencies';
 
 const BATCH = 2_000;
-/** What one transaction of each roll-up reads: engagements, and groups of some 32 messages. A second or less. */
+/** What one transaction of each roll-up reads: engagements, and groups of up to 64 messages. A second or less. */
 const ROLL_UPS = [
   { name: 'engagements', batch: 5_000, read: rollUpEngagements },
   { name: 'settledGroups', batch: 200, read: rollUpReceipts },

@@ -7,7 +7,7 @@ ALTER TABLE delivery_groups ADD COLUMN transaction_id xid8 DEFAULT pg_current_xa
 ALTER TABLE delivery_groups ALTER COLUMN transaction_id DROP DEFAULT;
 CREATE INDEX delivery_groups_transaction ON delivery_groups (transaction_id, claim_id) WHERE transaction_id IS NOT NULL;
 
--- Whoever changes a group: one call for some 32 messages.
+-- Whoever changes a group: one call for all its messages that were settled together.
 CREATE FUNCTION sally_note_group_change() RETURNS trigger LANGUAGE plpgsql
   AS $$ BEGIN NEW.transaction_id := pg_current_xact_id(); RETURN NEW; END $$;
 CREATE TRIGGER delivery_groups_changed BEFORE UPDATE ON delivery_groups
