@@ -1,5 +1,6 @@
 import { type Database, one, type Queryable, sql } from '../../platform/postgres';
 import { lookUpOnly } from '../contacts';
+import { lockCursor, moveCursor } from '../events';
 
 /** Names the roll-up's cursor among those of the consumers of events. */
 const CURSOR = 'receipt-roll-up';
@@ -18,12 +19,7 @@ const CURSOR = 'receipt-roll-up';
  */
 export function rollUpReceipts(db: Database, limit: number): Promise<number> {
   return db.transaction(async (tx) => {
-    await tx.query(sql`INSERT INTO event_cursors (consumer, shard) VALUES (${CURSOR}, 0) ON CONFLICT DO NOTHING`);
-    const cursor = await one<{ transaction_id: string; event_id: string }>(
-      tx,
-      sql`SELECT transaction_id::text, event_id FROM event_cursors WHERE consumer = ${CURSOR} AND shard = 0 FOR UPDATE`,
-    );
-    if (!cursor) throw new Error('the cursor of the roll-up is gone');
+    const cursor = await lockCursor(tx, CURSOR);
     // Right after a large campaign the planner knows nothing of it and would read entire ledgers for a few messages.
     await lookUpOnly(tx);
     const read = await one<{ count: number; transaction_id: string | null; claim_id: string | null }>(
@@ -31,7 +27,7 @@ export function rollUpReceipts(db: Database, limit: number): Promise<number> {
       sql`WITH batch AS MATERIALIZED (
             SELECT transaction_id, claim_id, workspace_id, source_ids, delivery_ids FROM delivery_groups
             WHERE transaction_id IS NOT NULL AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-              AND (transaction_id, claim_id) > (${cursor.transaction_id}::xid8, ${cursor.event_id}::uuid)
+              AND (transaction_id, claim_id) > (${cursor.transactionId}::xid8, ${cursor.id}::uuid)
             ORDER BY transaction_id, claim_id LIMIT ${limit}),
           members AS MATERIALIZED (
             SELECT b.workspace_id, coalesce(b.source_ids[u.position], b.source_ids[1]) AS source_id, u.id
@@ -54,11 +50,8 @@ export function rollUpReceipts(db: Database, limit: number): Promise<number> {
           SELECT (SELECT count(*) FROM batch) AS count, last.transaction_id::text, last.claim_id
           FROM (SELECT) AS always LEFT JOIN last ON true`,
     );
-    if (!read || read.transaction_id === null) return 0;
-    await tx.query(sql`
-      UPDATE event_cursors SET transaction_id = ${read.transaction_id}::xid8, event_id = ${read.claim_id},
-        consumed = consumed + ${read.count}, updated_at = sally_now()
-      WHERE consumer = ${CURSOR} AND shard = 0`);
+    if (!read?.transaction_id || !read.claim_id) return 0;
+    await moveCursor(tx, cursor, { transactionId: read.transaction_id, id: read.claim_id }, read.count);
     return read.count;
   });
 }

@@ -1,4 +1,5 @@
-import { type Database, many, one, type Queryable, sql } from '../../platform/postgres';
+import { type Database, many, type Queryable, sql } from '../../platform/postgres';
+import { lockCursor, moveCursor } from './cursors';
 
 export interface StoredEvent {
   event_id: string;
@@ -20,13 +21,6 @@ export interface EventConsumer {
   handle(tx: Queryable, events: readonly StoredEvent[]): Promise<void>;
 }
 
-/** A cursor ahead of this cluster's transactions: the database was moved to another cluster. */
-export class ForeignCursorError extends Error {
-  constructor(consumer: string) {
-    super(`the cursor of "${consumer}" lies ahead of this cluster's transactions: it was restored from another one`);
-  }
-}
-
 /**
  * Hands the next events to a consumer and moves its cursor, in one transaction: whatever happens in between, each event
  * takes effect once. Two processes that consume at once take turns.
@@ -40,12 +34,11 @@ export class ForeignCursorError extends Error {
 export function consumeBatch(db: Database, consumer: EventConsumer, shard: number, limit: number): Promise<number> {
   return db.transaction(async (tx) => {
     const cursor = await lockCursor(tx, consumer.name, shard);
-    if (cursor.is_ahead) throw new ForeignCursorError(consumer.name);
     const events = await many<StoredEvent & { transaction_id: string }>(
       tx,
       sql`SELECT event_id, workspace_id, event_type, contact_id, campaign_id, payload, created_at, transaction_id::text
           FROM marketing_events
-          WHERE (transaction_id, event_id) > (${cursor.transaction_id}::xid8, ${cursor.event_id}::uuid)
+          WHERE (transaction_id, event_id) > (${cursor.transactionId}::xid8, ${cursor.id}::uuid)
             AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
             AND (${consumer.shards}::integer = 1 OR
               abs(hashtextextended(coalesce(contact_id, event_id)::text, 0) % ${consumer.shards}::integer) = ${shard}::integer)
@@ -54,32 +47,7 @@ export function consumeBatch(db: Database, consumer: EventConsumer, shard: numbe
     const last = events.at(-1);
     if (!last) return 0;
     await consumer.handle(tx, events);
-    await tx.query(sql`
-      UPDATE event_cursors SET transaction_id = ${last.transaction_id}::xid8, event_id = ${last.event_id},
-        consumed = consumed + ${events.length}, updated_at = sally_now()
-      WHERE consumer = ${consumer.name} AND shard = ${shard}`);
+    await moveCursor(tx, cursor, { transactionId: last.transaction_id, id: last.event_id }, events.length);
     return events.length;
   });
-}
-
-interface Cursor extends Record<string, unknown> {
-  transaction_id: string;
-  event_id: string;
-  is_ahead: boolean;
-}
-
-async function lockCursor(tx: Queryable, consumer: string, shard: number): Promise<Cursor> {
-  const locked = () =>
-    one<Cursor>(
-      tx,
-      sql`SELECT transaction_id::text, event_id, transaction_id > pg_snapshot_xmax(pg_current_snapshot()) AS is_ahead
-          FROM event_cursors WHERE consumer = ${consumer} AND shard = ${shard} FOR UPDATE`,
-    );
-  const known = await locked();
-  if (known) return known;
-  await tx.query(sql`
-    INSERT INTO event_cursors (consumer, shard) VALUES (${consumer}, ${shard}) ON CONFLICT DO NOTHING`);
-  const made = await locked();
-  if (!made) throw new Error('a cursor could not be made');
-  return made;
 }

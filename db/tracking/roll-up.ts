@@ -1,4 +1,5 @@
 import { type Database, one, sql } from '../../platform/postgres';
+import { lockCursor, moveCursor } from '../events';
 
 /** Names the roll-up's cursor among those of the consumers of events. */
 const CURSOR = 'engagement-roll-up';
@@ -17,12 +18,7 @@ const NIL = '00000000-0000-0000-0000-000000000000';
  */
 export function rollUpEngagements(db: Database, limit: number): Promise<number> {
   return db.transaction(async (tx) => {
-    await tx.query(sql`INSERT INTO event_cursors (consumer, shard) VALUES (${CURSOR}, 0) ON CONFLICT DO NOTHING`);
-    const cursor = await one<{ transaction_id: string; event_id: string }>(
-      tx,
-      sql`SELECT transaction_id::text, event_id FROM event_cursors WHERE consumer = ${CURSOR} AND shard = 0 FOR UPDATE`,
-    );
-    if (!cursor) throw new Error('the cursor of the roll-up is gone');
+    const cursor = await lockCursor(tx, CURSOR);
     // Looked up row by row: right after a large import the planner would read entire ledgers for a few clicks.
     await tx.query('SET LOCAL enable_hashjoin = off');
     await tx.query('SET LOCAL enable_mergejoin = off');
@@ -32,7 +28,7 @@ export function rollUpEngagements(db: Database, limit: number): Promise<number> 
       sql`WITH batch AS MATERIALIZED (
             SELECT transaction_id, id, workspace_id, source_id, delivery_id, kind, link_position, actor, occurred_at
             FROM engagements
-            WHERE (transaction_id, id) > (${cursor.transaction_id}::xid8, ${cursor.event_id}::uuid)
+            WHERE (transaction_id, id) > (${cursor.transactionId}::xid8, ${cursor.id}::uuid)
               AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
             ORDER BY transaction_id, id LIMIT ${limit}),
           acts AS MATERIALIZED (
@@ -63,11 +59,8 @@ export function rollUpEngagements(db: Database, limit: number): Promise<number> 
           SELECT (SELECT count(*) FROM batch) AS count, last.transaction_id::text, last.id
           FROM (SELECT) AS always LEFT JOIN last ON true`,
     );
-    if (!read || read.transaction_id === null) return 0;
-    await tx.query(sql`
-      UPDATE event_cursors SET transaction_id = ${read.transaction_id}::xid8, event_id = ${read.id},
-        consumed = consumed + ${read.count}, updated_at = sally_now()
-      WHERE consumer = ${CURSOR} AND shard = 0`);
+    if (!read?.transaction_id || !read.id) return 0;
+    await moveCursor(tx, cursor, { transactionId: read.transaction_id, id: read.id }, read.count);
     return read.count;
   });
 }

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from 'pg';
 import { setGauges } from '../../activities/delivery/gauges';
+import { rollUpReceipts } from '../../db/delivery';
 import { consumeBatch, type EventConsumer, ForeignCursorError } from '../../db/events';
+import { rollUpEngagements } from '../../db/tracking';
 import { horizonLag } from '../../platform/metrics';
 import { many, one, sql } from '../../platform/postgres';
 import { startTestApi, type TestApi } from '../support/api';
@@ -288,6 +290,19 @@ describe('consumers', () => {
     await api.db.query(sql`
       INSERT INTO event_cursors (consumer, transaction_id) VALUES (${consumer.name}, '9000000000000000000'::xid8)`);
     await expect(drain(consumer)).rejects.toThrow(ForeignCursorError);
+  });
+
+  test.each([
+    ['engagement-roll-up', rollUpEngagements],
+    ['receipt-roll-up', rollUpReceipts],
+  ] as const)('and so does the %s, which would find nothing for ever', async (name, rollUp) => {
+    await rollUp(api.db, 1);
+    const move = (to: string) =>
+      api.db.query(sql`UPDATE event_cursors SET transaction_id = ${to}::xid8 WHERE consumer = ${name}`);
+    await move('9000000000000000000');
+    await expect(rollUp(api.db, 1)).rejects.toThrow(ForeignCursorError);
+    await move('0');
+    await expect(rollUp(api.db, 1)).resolves.toBeGreaterThanOrEqual(0);
   });
 
   test(`${KILLS} × kill -9 between effect and COMMIT: each event takes effect once`, async () => {
